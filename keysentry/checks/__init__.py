@@ -1,0 +1,1 @@
+"""Offline validity of credentials: named pure functions and their table."""

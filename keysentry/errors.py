@@ -1,0 +1,93 @@
+"""Every exception that keysentry raises on purpose.
+
+    KeysentryError
+    +-- ConfigError            an option, a setting or a command line that cannot be used
+    |   +-- MissingExtraError  a feature whose optional packages are not installed
+    +-- RuleError              one fault in one rule (file, rule id, field, reason)
+    +-- RulePackError          all the faults of one load, together
+    +-- ForgeError             a forge template that cannot be followed
+    +-- CacheError             a stored Program that cannot be used (callers recompile)
+    +-- InputError             a source, file or archive that cannot be read
+        +-- BudgetExceeded     the input wants more than the budget allows
+        +-- FormatError        the input is not what it says it is
+
+Each error knows its place (where it happened) and its advice (what a person should do), so that a command line can
+print both and a service can return both. Library code never exits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class KeysentryError(Exception):
+    """Base of every error of this package.
+
+    `place` names what the error is about (a file, a rule, a setting); `advice` says what to do next. Both may be empty.
+    """
+
+    def __init__(self, reason: str, *, place: str = "", advice: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
+        self.advice = advice
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.reason}" if self.place else self.reason
+        return f"{text} ({self.advice})" if self.advice else text
+
+
+class ConfigError(KeysentryError):
+    """An option, a setting or a command line that cannot be used."""
+
+
+class MissingExtraError(ConfigError):
+    """A feature was asked for whose optional packages are not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed",
+            advice=f"pip install 'keysentry[{extra}]'",
+        )
+        self.extra = extra
+
+
+class RuleError(KeysentryError):
+    """One fault in one rule: the file, the rule's id, the field, and the reason."""
+
+    def __init__(self, reason: str, *, file: str = "", rule: str = "", field: str = "", advice: str = "") -> None:
+        where = ": ".join(part for part in (file, rule, field) if part)
+        super().__init__(reason, place=where, advice=advice)
+        self.file = file
+        self.rule = rule
+        self.field = field
+
+
+class RulePackError(KeysentryError):
+    """All the faults found while a set of rules was loaded; `errors` holds each one."""
+
+    def __init__(self, errors: Sequence[RuleError]) -> None:
+        self.errors = tuple(errors)
+        count = len(self.errors)
+        head = f"{count} fault{'s' if count != 1 else ''} in the rules"
+        super().__init__("\n  ".join([head, *map(str, self.errors)]))
+
+
+class ForgeError(KeysentryError):
+    """A forge template that cannot be followed."""
+
+
+class CacheError(KeysentryError):
+    """A stored Program that cannot be used: corrupt, or written by another version. Callers recompile."""
+
+
+class InputError(KeysentryError):
+    """A source, file or archive that cannot be read."""
+
+
+class BudgetExceeded(InputError):
+    """The input wants more than the budget allows (depth, entries, expanded bytes, ratio)."""
+
+
+class FormatError(InputError):
+    """The input is not what its name or its first bytes say it is."""

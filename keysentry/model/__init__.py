@@ -1,0 +1,1 @@
+"""The nouns of keysentry: frozen, typed, and free of any behaviour that needs the outside world."""

@@ -1,0 +1,1 @@
+"""Rule packs: their schema, loader, linter, and the forge of synthetic credentials."""
