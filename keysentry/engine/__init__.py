@@ -1,0 +1,1 @@
+"""The pure, synchronous matching engine: prefilter, confirm, check, score."""

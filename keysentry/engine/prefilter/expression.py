@@ -1,0 +1,205 @@
+"""From a rule's pattern to an expression for the prefilter that may match more, never less.
+
+Algorithm. The pattern is parsed, and written again atom by atom as sets of bytes. Look-arounds and boundaries are
+dropped; a last repeat is cut to its minimum (so that a long token is reported once, not once a character) and a very
+long inner repeat ends the expression. Every byte that some notation would escape may also stand there in its escaped
+form: JSON and source code (backslash), HTML (entities).
+
+Invariants. Whatever the pattern matches in a text, the expression matches in that text, in the text's JSON form and in
+its HTML form, and the match ends inside the pattern's match or its escaped form.
+
+Limits. A character that needs no escape but was written as one (`\\u0041`) is not covered here; `triggers.py` is for
+that. `Unsupported` is raised for what cannot be widened (back-references, syntax that Python's `re` does not know).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from re import _constants as sre  # type: ignore[attr-defined]  # the parser of the standard library, not declared
+from re import _parser as sre_parse  # type: ignore[attr-defined]
+from typing import Any
+
+INNER_LIMIT = 128
+"""An inner repeat that may be longer than this ends the expression: what follows is left to the confirming regex."""
+
+_ALL = frozenset(range(256))
+_DIGITS = frozenset(b"0123456789")
+_SPACES = frozenset(b" \t\n\r\f\v")
+_WORDS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_CATEGORIES: dict[Any, frozenset[int]] = {
+    sre.CATEGORY_DIGIT: _DIGITS,
+    sre.CATEGORY_NOT_DIGIT: _ALL - _DIGITS,
+    sre.CATEGORY_SPACE: _SPACES,
+    sre.CATEGORY_NOT_SPACE: _ALL - _SPACES,
+    sre.CATEGORY_WORD: _WORDS,
+    sre.CATEGORY_NOT_WORD: _ALL - _WORDS,
+}
+_BACKSLASH_FORMS = {0x0A: "n", 0x0D: "r", 0x09: "t", 0x08: "b", 0x0C: "f", 0x22: '"', 0x27: "'", 0x2F: "/"}
+_UNICODE_FORMS = frozenset(b"\"'/<>&=+`\n\r\t\b\f") | frozenset(range(0x80, 256))
+_ENTITIES = {0x26: "&amp;", 0x3C: "&lt;", 0x3E: "&gt;", 0x22: "&quot;", 0x27: "&#(?:39|x27);"}
+
+Node = tuple[Any, Any]
+
+
+class Unsupported(ValueError):
+    """A pattern that cannot be widened into an expression for the prefilter."""
+
+
+def parse(pattern: str) -> Sequence[Node]:
+    """Parse a pattern over bytes. Raises `Unsupported` for syntax that Python's `re` does not know."""
+    try:
+        return sre_parse.parse(pattern.encode("utf-8"))  # type: ignore[no-any-return]
+    except (re.error, OverflowError, RecursionError) as error:
+        raise Unsupported(str(error)) from None
+
+
+def width(pattern: str) -> tuple[int, int | None]:
+    """The least and the greatest number of bytes that a pattern can match; None where there is no greatest."""
+    low, high = parse(pattern).getwidth()  # type: ignore[attr-defined]
+    return int(low), None if high >= sre.MAXREPEAT or high >= 1 << 31 else int(high)
+
+
+def superset(pattern: str) -> str:
+    """Widen a pattern into an expression in Vectorscan's syntax (see the module). Raises `Unsupported`."""
+    items, _ = _sequence(list(parse(pattern)), ignore_case=_leading_ignore_case(pattern), top=True)
+    if not items:
+        raise Unsupported("nothing in the pattern can be looked for")
+    return "".join(items)
+
+
+def _leading_ignore_case(pattern: str) -> bool:
+    flags = re.match(r"\(\?([a-z]+)\)", pattern)
+    return bool(flags and "i" in flags.group(1))
+
+
+def _sequence(nodes: list[Node], *, ignore_case: bool, top: bool) -> tuple[list[str], bool]:
+    """Write a sequence; the flag says that it was cut and that nothing may follow."""
+    nodes = _without_assertions(nodes)
+    out: list[str] = []
+    for index, node in enumerate(nodes):
+        text, cut = _node(node, ignore_case=ignore_case, last=top and index == len(nodes) - 1)
+        if text:
+            out.append(text)
+        if cut:
+            return out, True
+    return out, False
+
+
+def _without_assertions(nodes: Iterable[Node]) -> list[Node]:
+    dropped = (sre.AT, sre.ASSERT, sre.ASSERT_NOT)
+    return [node for node in nodes if node[0] not in dropped]
+
+
+def _node(node: Node, *, ignore_case: bool, last: bool) -> tuple[str, bool]:
+    kind, value = node
+    if kind in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
+        return _repeat(value, ignore_case=ignore_case, last=last)
+    if kind is sre.SUBPATTERN:
+        _group, add, remove, inner = value
+        case = (ignore_case or bool(add & re.IGNORECASE)) and not remove & re.IGNORECASE
+        items, cut = _sequence(list(inner), ignore_case=case, top=last)
+        return (f"(?:{''.join(items)})" if items else ""), cut
+    if kind is sre.ATOMIC_GROUP:
+        items, cut = _sequence(list(value), ignore_case=ignore_case, top=last)
+        return (f"(?:{''.join(items)})" if items else ""), cut
+    if kind is sre.BRANCH:
+        return _branch(value[1], ignore_case=ignore_case)
+    return _atom(_bytes_of(node, ignore_case=ignore_case)), False
+
+
+def _branch(branches: Sequence[Iterable[Node]], *, ignore_case: bool) -> tuple[str, bool]:
+    texts = []
+    any_cut = False
+    for branch in branches:
+        items, cut = _sequence(list(branch), ignore_case=ignore_case, top=False)
+        any_cut = any_cut or cut
+        texts.append("".join(items))
+    return f"(?:{'|'.join(texts)})", any_cut
+
+
+def _repeat(value: tuple[int, Any, Iterable[Node]], *, ignore_case: bool, last: bool) -> tuple[str, bool]:
+    low, high, inner = value
+    items, cut = _sequence(list(inner), ignore_case=ignore_case, top=False)
+    body = "".join(items)
+    if not body:
+        return "", False
+    unlimited = high is sre.MAXREPEAT or high > INNER_LIMIT
+    if last or unlimited or cut:
+        return (f"(?:{body}){{{low}}}" if low else ""), unlimited or cut
+    if _holds_backslash(list(inner)):
+        high *= 2
+    return f"(?:{body}){{{low},{high}}}", False
+
+
+def _holds_backslash(nodes: list[Node]) -> bool:
+    """Whether a repeated single atom takes a backslash itself: its escaped forms are then longer, not different."""
+    if len(nodes) != 1 or nodes[0][0] not in (sre.IN, sre.ANY, sre.NOT_LITERAL, sre.ANY_ALL):
+        return False
+    return 0x5C in _bytes_of(nodes[0], ignore_case=False)
+
+
+def _bytes_of(node: Node, *, ignore_case: bool) -> frozenset[int]:
+    """The bytes that a single-byte node matches."""
+    kind, value = node
+    if kind is sre.LITERAL:
+        found = frozenset((value,))
+    elif kind is sre.NOT_LITERAL:
+        found = _ALL - _cased(frozenset((value,)), ignore_case)
+    elif kind is sre.ANY:
+        found = _ALL - {0x0A}
+    elif kind is sre.IN:
+        found = _class(value, ignore_case)
+    else:
+        raise Unsupported(f"{kind} is not supported")
+    return _cased(found, ignore_case)
+
+
+def _class(items: Iterable[Node], ignore_case: bool) -> frozenset[int]:
+    negate = False
+    found: frozenset[int] = frozenset()
+    for kind, value in items:
+        if kind is sre.NEGATE:
+            negate = True
+        elif kind is sre.LITERAL:
+            found |= {value}
+        elif kind is sre.RANGE:
+            found |= frozenset(range(value[0], value[1] + 1))
+        elif kind is sre.CATEGORY:
+            found |= _CATEGORIES[value]
+        else:
+            raise Unsupported(f"{kind} is not supported")
+    return _ALL - _cased(found, ignore_case) if negate else found
+
+
+def _cased(found: frozenset[int], ignore_case: bool) -> frozenset[int]:
+    if not ignore_case:
+        return found
+    return found | frozenset(bytes(found).lower()) | frozenset(bytes(found).upper())
+
+
+def _atom(found: frozenset[int]) -> str:
+    """One byte of a set, in any of its written forms."""
+    plain = _bracket(found)
+    if 0x5C in found:
+        return plain
+    forms = "".join(_BACKSLASH_FORMS[byte] for byte in sorted(found) if byte in _BACKSLASH_FORMS)
+    out = [plain]
+    if forms:
+        out.append(rf"\x5c+[{re.escape(forms)}]")
+    if found & _UNICODE_FORMS:
+        out.append(r"\x5c+u[0-9a-fA-F]{4}")
+    out += [entity for byte, entity in _ENTITIES.items() if byte in found]
+    return plain if len(out) == 1 else f"(?:{'|'.join(out)})"
+
+
+def _bracket(found: frozenset[int]) -> str:
+    if len(found) == 1:
+        return f"\\x{next(iter(found)):02x}"
+    ranges: list[list[int]] = []
+    for byte in sorted(found):
+        if ranges and ranges[-1][1] == byte - 1:
+            ranges[-1][1] = byte
+        else:
+            ranges.append([byte, byte])
+    return "[" + "".join(f"\\x{a:02x}" if a == b else f"\\x{a:02x}-\\x{b:02x}" for a, b in ranges) + "]"

@@ -1,0 +1,153 @@
+"""Reads rule packs: finds the files, decodes them, and reports every fault of every file at once."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from keysentry.errors import ConfigError, RuleError, RulePackError
+from keysentry.rules.schema import Pack, PackSet, Provider, Rule, RuleSet
+
+PACKS_FILE = "packs.toml"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A pack file before it is decoded: the path a person knows it by, its name for `packs.toml`, and its bytes."""
+
+    path: str
+    name: str
+    content: bytes
+
+
+def built_in_root() -> Path:
+    """The folder of the packs that come with keysentry: inside the package, or beside it in a checkout.
+
+    Raises `ConfigError` if neither is there (a broken installation).
+    """
+    package = Path(__file__).resolve().parent
+    for root in (package / "packs", package.parent.parent / "rules"):
+        if (root / PACKS_FILE).is_file():
+            return root
+    raise ConfigError("the built-in rules are missing", place=str(package), advice="reinstall keysentry")
+
+
+def pack_sets(root: Path) -> dict[str, PackSet]:
+    """The named sets of `packs.toml` in `root`. Raises `RulePackError` if it cannot be decoded."""
+    path = root / PACKS_FILE
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=dict[str, PackSet])
+    except (msgspec.DecodeError, OSError) as error:
+        raise RulePackError([RuleError(str(error), file=str(path))]) from None
+
+
+def built_in_sources(pack: str = "default") -> list[Source]:
+    """The files of one named set, sorted. Raises `ConfigError` for a set that does not exist."""
+    root = built_in_root()
+    sets = pack_sets(root)
+    if pack not in sets:
+        known = ", ".join(sorted(sets))
+        raise ConfigError(f"there is no pack {pack!r}", place="--pack", advice=f"choose from: {known}")
+    chosen = sets[pack]
+    sources = []
+    for path in sorted(root.rglob("*.toml")):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        if path.name != PACKS_FILE and _matches(name, chosen.include) and not _matches(name, chosen.exclude):
+            sources.append(Source(str(path), name, path.read_bytes()))
+    return sources
+
+
+def file_sources(paths: Iterable[Path]) -> list[Source]:
+    """Pack files and folders of pack files that a user named. Raises `ConfigError` for one that cannot be read."""
+    sources = []
+    for path in paths:
+        files = sorted(path.rglob("*.toml")) if path.is_dir() else [path]
+        for file in files:
+            if file.name == PACKS_FILE:
+                continue
+            try:
+                sources.append(Source(str(file), file.stem, file.read_bytes()))
+            except OSError as error:
+                raise ConfigError(error.strerror or str(error), place=str(file), advice="name a readable file") from None
+    return sources
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def content_hash(sources: Iterable[Source], salt: str) -> str:
+    """Names the contents of some pack files: equal files (and salt) give equal hashes, whatever their paths."""
+    digest = hashlib.blake2b(salt.encode(), digest_size=20)
+    for source in sources:
+        digest.update(len(source.content).to_bytes(8, "big") + source.name.encode() + b"\0" + source.content)
+    return digest.hexdigest()
+
+
+def decode(sources: Iterable[Source]) -> RuleSet:
+    """Decode pack files into one set of rules, ordered by id.
+
+    Raises `RulePackError` with every fault of every file: bad TOML, unknown or missing fields, ids used twice, and
+    everything that `keysentry.rules.lint` holds to be wrong.
+    """
+    from keysentry.rules.lint import errors_of
+
+    errors: list[RuleError] = []
+    rules: dict[str, Rule] = {}
+    providers: dict[str, Provider] = {}
+    for source in sources:
+        pack = _decode_one(source, errors)
+        if pack is None:
+            continue
+        for rule in pack.rule:
+            if rule.id in rules:
+                errors.append(RuleError("this id is used twice", file=source.path, rule=rule.id, field="id"))
+                continue
+            errors += errors_of(rule, source.path)
+            rules[rule.id] = rule
+            providers[rule.id] = pack.provider
+    if errors:
+        raise RulePackError(errors)
+    return RuleSet(tuple(rules[key] for key in sorted(rules)), {key: providers[key] for key in sorted(providers)})
+
+
+def _decode_one(source: Source, errors: list[RuleError]) -> Pack | None:
+    try:
+        return msgspec.toml.decode(source.content, type=Pack)
+    except msgspec.ValidationError as error:
+        errors.append(_located(source, str(error)))
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        errors.append(RuleError(f"not valid TOML: {error}", file=source.path))
+    return None
+
+
+def _located(source: Source, message: str) -> RuleError:
+    """Turn msgspec's `... - at `$.rule[3].severity`` into the rule's id and field."""
+    reason, _, where = message.partition(" - at `$")
+    where = where.rstrip("`")
+    rule, field = "", where.lstrip(".")
+    if where.startswith(".rule["):
+        index, _, field = where[6:].partition("]")
+        rule, field = _rule_name(source, index), field.lstrip(".")
+    return RuleError(reason, file=source.path, rule=rule, field=field)
+
+
+def _rule_name(source: Source, index: str) -> str:
+    """The id of the rule at an index of a file whose typed decoding failed, or its number where it has none."""
+    raw = msgspec.toml.decode(source.content)
+    try:
+        return str(raw["rule"][int(index)]["id"])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return f"rule {index}"
+
+
+def load_rules(*paths: str | Path, pack: str | None = "default") -> RuleSet:
+    """Load the built-in rules of a named set (None: none of them) and those of the files or folders named.
+
+    Raises `ConfigError` for a set or file that does not exist and `RulePackError` for faults in the rules, all together.
+    """
+    sources = built_in_sources(pack) if pack else []
+    return decode([*sources, *file_sources(Path(path) for path in paths)])
