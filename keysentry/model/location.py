@@ -46,25 +46,35 @@ class OffsetMap(msgspec.Struct, frozen=True):
     """How offsets in a view (decoded, unescaped, markup undone) map to offsets in what it was made from.
 
     `view[i]` and `original[i]` are the starts of runs, ascending: run `i` covers view offsets from `view[i]` up to the
-    next run, and within it one byte of the view is one byte of the original, unless the run is `packed` (base64: 3
-    bytes of the view come from 4 of the original; hex: 1 from 2), given as (view bytes, original bytes).
+    next run. Within it one byte of the view is one byte of the original, unless the run is `packed` (base64: 3 bytes of
+    the view come from 4 of the original; hex: 1 from 2), given as (view bytes, original bytes). Where `whole[i]` is not
+    0 the run came as a whole from that many original bytes (one escape, one entity, one link), so that every byte of
+    it maps to all of them; an empty `whole` means that no run is like that.
     """
 
     view: Sequence[int]
     original: Sequence[int]
     packed: tuple[int, int] = (1, 1)
+    whole: Sequence[int] = ()
 
     def to_original(self, offset: int) -> int:
-        """The original offset of the byte at `offset` of the view."""
-        run = max(bisect_right(self.view, offset) - 1, 0)
-        small, large = self.packed
-        return self.original[run] + (offset - self.view[run]) * large // small
+        """The original offset of the byte at `offset` of the view (of a whole run: where that run's source starts)."""
+        return self._source(offset)[0]
 
     def span_to_original(self, span: ByteSpan) -> ByteSpan:
-        """The smallest original span that holds every byte of `span`."""
+        """The smallest original span that holds every byte of `span` and cuts through no escape."""
+        start, end = self._source(span.start)
+        return ByteSpan(start, max(end, self._source(span.end - 1)[1]))
+
+    def _source(self, offset: int) -> tuple[int, int]:
+        """Start and end of what the byte at `offset` of the view was made from."""
+        run = max(bisect_right(self.view, offset) - 1, 0)
+        start = self.original[run]
+        if self.whole and self.whole[run]:
+            return start, start + self.whole[run]
         small, large = self.packed
-        last = self.to_original(span.end - 1)
-        return ByteSpan(self.to_original(span.start), last + -(-large // small))
+        start += (offset - self.view[run]) * large // small
+        return start, start + -(-large // small)
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):

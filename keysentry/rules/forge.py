@@ -6,7 +6,7 @@ corpora) forges it when it is needed, from a seed.
 A template is literal text with fields in braces; `{{` and `}}` are braces. A field is one of
 
     {alphabet:n}, {alphabet:n-m}   n (to m) characters of an alphabet: digit hex HEX lower upper alpha base62 base64
-                                   base64url base32 alnum (a-z0-9) ALNUM (A-Z0-9) password
+                                   base64url base32 base32lower alnum (a-z0-9) ALNUM (A-Z0-9) password
     {function} or {function:arg}   a function of FUNCTIONS, which may look at the text written so far (checksums)
 """
 
@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Callable
 
 from keysentry.errors import ForgeError
+from keysentry.rules.forge_keys import FUNCTIONS as KEY_FUNCTIONS
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 ALPHABETS = {
@@ -36,6 +37,7 @@ ALPHABETS = {
     "base64": string.ascii_letters + string.digits + "+/",
     "base64url": string.ascii_letters + string.digits + "-_",
     "base32": string.ascii_uppercase + "234567",
+    "base32lower": string.ascii_lowercase + "234567",
     "alnum": string.ascii_lowercase + string.digits,
     "ALNUM": string.ascii_uppercase + string.digits,
     "password": string.ascii_letters + string.digits + "!#%*+-_=?^~",
@@ -46,13 +48,21 @@ Function = Callable[[random.Random, str, str], str]
 """(randomness, argument, text written so far) -> text to append."""
 
 
-def base62(number: int, width: int) -> str:
-    """Write `number` in base 62 (digits, capitals, small letters), padded on the left with zeros."""
+def _base(number: int, alphabet: str) -> str:
     digits = ""
     while number:
-        number, digit = divmod(number, 62)
-        digits = _BASE62[digit] + digits
-    return digits.rjust(width, "0")
+        number, digit = divmod(number, len(alphabet))
+        digits = alphabet[digit] + digits
+    return digits
+
+
+def base62(number: int, width: int) -> str:
+    """Write `number` in base 62 (digits, capitals, small letters), padded on the left with zeros."""
+    return _base(number, _BASE62).rjust(width, "0")
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _crc32_base62(_rng: random.Random, arg: str, text: str) -> str:
@@ -60,13 +70,64 @@ def _crc32_base62(_rng: random.Random, arg: str, text: str) -> str:
     return base62(zlib.crc32(text.rpartition("_")[2].encode()), int(arg or 6))
 
 
+def _crc32_base36(_rng: random.Random, _arg: str, text: str) -> str:
+    """GitLab's checksum of routable tokens: CRC-32 of everything so far, in base 36, seven characters."""
+    return _base(zlib.crc32(text.encode()), _BASE62[:10] + string.ascii_lowercase).rjust(7, "0")
+
+
+def _gitlab_payload(rng: random.Random, _arg: str, _text: str) -> str:
+    """What a routable GitLab token carries, its version, and its length in base 36."""
+    lines = f"c:1\no:1\nu:{rng.randrange(1, 36**4)}".encode()
+    body = _base64url(rng.randbytes(16) + lines + bytes((len(lines),)))
+    return f"{body}.01.{_base(len(body), _BASE62[:10] + string.ascii_lowercase).rjust(2, '0')}"
+
+
+def _aws_key_id(rng: random.Random, arg: str, _text: str) -> str:
+    """An access key id with the prefix `arg` that holds an account id: 1, 40 bits of account, 39 of anything."""
+    number = (1 << 79) | rng.randrange(10**11, 10**12) << 39 | rng.getrandbits(39)
+    return arg + base64.b32encode(number.to_bytes(10, "big")).decode()
+
+
+def _discord_token(rng: random.Random, _arg: str, _text: str) -> str:
+    """A bot's id (a snowflake of 2016 to 2026) in base64, a time and a signature."""
+    snowflake = rng.randrange(40_000_000_000, 350_000_000_000) << 22 | rng.getrandbits(22)
+    size = rng.choice((27, 38))
+    return f"{_base64url(str(snowflake).encode())}.{_pick(rng, 'base64url', 6)}.{_pick(rng, 'base62', size)}"
+
+
+def _pypi_macaroon(rng: random.Random, arg: str, _text: str) -> str:
+    """A macaroon (libmacaroons' second binary form): the location `arg`, an identifier, a caveat, a signature."""
+
+    def field(kind: int, raw: bytes) -> bytes:
+        return bytes((kind, len(raw))) + raw
+
+    head = b"\x02" + field(1, arg.encode()) + field(2, str(uuid.UUID(int=rng.getrandbits(128))).encode()) + b"\x00"
+    caveat = field(2, b'{"version": 1, "permissions": "user"}') + b"\x00"
+    return _base64url(head + caveat + b"\x00" + field(6, rng.randbytes(32)))
+
+
+def _google_service_account(rng: random.Random, _arg: str, _text: str) -> str:
+    """The JSON file of a service account key (IAM's documentation shows its fields)."""
+    rsa = _der(0x30, bytes.fromhex("06092a864886f70d0101010500"))
+    key = _der(0x30, _der(0x02, b"\x00") + rsa + _der(0x04, _der_key(rng)))
+    body = base64.b64encode(key).decode()
+    lines = [body[i : i + 64] for i in range(0, len(body), 64)]
+    data = {
+        "type": "service_account",
+        "project_id": "demo-" + _pick(rng, "digit", 6),
+        "private_key_id": _pick(rng, "hex", 40),
+        "private_key": "\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----", ""]),
+        "client_email": "bot@demo.iam.gserviceaccount.com",
+    }
+    return json.dumps(data, indent=2)
+
+
 def _uuid(rng: random.Random, _arg: str, _text: str) -> str:
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def _segment(data: object) -> str:
-    raw = json.dumps(data, separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return _base64url(json.dumps(data, separators=(",", ":")).encode())
 
 
 def _jwt(rng: random.Random, arg: str, _text: str) -> str:
@@ -126,12 +187,19 @@ def _choice(rng: random.Random, arg: str, _text: str) -> str:
 
 
 FUNCTIONS: dict[str, Function] = {
+    "aws-key-id": _aws_key_id,
+    "crc32-base36": _crc32_base36,
     "crc32-base62": _crc32_base62,
+    "discord-token": _discord_token,
+    "gitlab-payload": _gitlab_payload,
+    "google-service-account": _google_service_account,
+    "pypi-macaroon": _pypi_macaroon,
     "uuid": _uuid,
     "jwt": _jwt,
     "pem": _pem,
     "b64": _b64,
     "choice": _choice,
+    **KEY_FUNCTIONS,
 }
 
 

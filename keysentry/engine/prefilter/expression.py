@@ -5,6 +5,9 @@ dropped; a last repeat is cut to its minimum (so that a long token is reported o
 long inner repeat ends the expression. Every byte that some notation would escape may also stand there in its escaped
 form: JSON and source code (backslash), HTML (entities).
 
+Sets that hold the letters of an escape anyway (`u`, hexadecimal digits) simply take the backslash too: one set in a plain
+repeat costs the automaton nothing, a choice of forms inside a repeat does.
+
 Invariants. Whatever the pattern matches in a text, the expression matches in that text, in the text's JSON form and in
 its HTML form, and the match ends inside the pattern's match or its escaped form.
 
@@ -37,7 +40,14 @@ _CATEGORIES: dict[Any, frozenset[int]] = {
 }
 _BACKSLASH_FORMS = {0x0A: "n", 0x0D: "r", 0x09: "t", 0x08: "b", 0x0C: "f", 0x22: '"', 0x27: "'", 0x2F: "/"}
 _UNICODE_FORMS = frozenset(b"\"'/<>&=+`\n\r\t\b\f") | frozenset(range(0x80, 256))
+_ESCAPABLE = _UNICODE_FORMS | {0x5C}
+_ESCAPE_LETTERS = frozenset(b"0123456789abcdefunrt")
+LONGEST_ESCAPE = 6
+"""`\\u002f`: six bytes for one."""
 _ENTITIES = {0x26: "&amp;", 0x3C: "&lt;", 0x3E: "&gt;", 0x22: "&quot;", 0x27: "&#(?:39|x27);"}
+
+_ENTITY_STARTS = frozenset(_ENTITIES)
+_ENTITY_LETTERS = frozenset(b"&#;0123456789abglmnopqstux")
 
 Node = tuple[Any, Any]
 
@@ -127,16 +137,23 @@ def _repeat(value: tuple[int, Any, Iterable[Node]], *, ignore_case: bool, last: 
     unlimited = high is sre.MAXREPEAT or high > INNER_LIMIT
     if last or unlimited or cut:
         return (f"(?:{body}){{{low}}}" if low else ""), unlimited or cut
-    if _holds_backslash(list(inner)):
-        high *= 2
+    high *= _growth(list(inner), ignore_case=ignore_case)
+    if high > INNER_LIMIT:
+        return f"(?:{body}){{{low},}}", False
     return f"(?:{body}){{{low},{high}}}", False
 
 
-def _holds_backslash(nodes: list[Node]) -> bool:
-    """Whether a repeated single atom takes a backslash itself: its escaped forms are then longer, not different."""
+def _growth(nodes: list[Node], *, ignore_case: bool) -> int:
+    """How many times longer the escaped form of a repeated atom may be, counted in matches of its expression."""
     if len(nodes) != 1 or nodes[0][0] not in (sre.IN, sre.ANY, sre.NOT_LITERAL, sre.ANY_ALL):
-        return False
-    return 0x5C in _bytes_of(nodes[0], ignore_case=False)
+        return 1
+    found = _bytes_of(nodes[0], ignore_case=ignore_case)
+    return LONGEST_ESCAPE if _absorbs(found) and found & _ESCAPABLE else 1
+
+
+def _absorbs(found: frozenset[int]) -> bool:
+    """Whether the letters of every backslash escape are in the set themselves, so that only the backslash is missing."""
+    return found >= _ESCAPE_LETTERS
 
 
 def _bytes_of(node: Node, *, ignore_case: bool) -> frozenset[int]:
@@ -180,6 +197,11 @@ def _cased(found: frozenset[int], ignore_case: bool) -> frozenset[int]:
 
 def _atom(found: frozenset[int]) -> str:
     """One byte of a set, in any of its written forms."""
+    if _absorbs(found) and found & _ESCAPABLE:
+        found |= {0x5C}
+        if not found & _ENTITY_STARTS:
+            return _bracket(found)
+        return _bracket(found | _ENTITY_LETTERS)
     plain = _bracket(found)
     if 0x5C in found:
         return plain

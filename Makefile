@@ -1,0 +1,56 @@
+# Everything a contributor types. `make test` is what CI runs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+STAMP := $(VENV)/.installed-dev
+DEMO_STAMP := $(VENV)/.installed
+CHECKED := keysentry tests benchmarks demo
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format bench clean
+
+help:  ## say what there is
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "keysentry needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO_STAMP): pyproject.toml | $(BIN)/python
+	$(PIP) install -e .
+	touch $@
+
+$(STAMP): pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[dev]'
+	touch $@ $(DEMO_STAMP)
+
+demo: $(DEMO_STAMP)  ## make a sample workspace with forged credentials in it and scan it
+	$(BIN)/python demo/make_workspace.py .demo
+	@echo; echo '$$ keysentry scan .demo/workspace'
+	@$(BIN)/keysentry scan .demo/workspace; code=$$?; [ $$code -le 1 ] || exit $$code
+	@echo; echo 'Every credential above is forged. Next, try it on something of yours: $(BIN)/keysentry scan <folder or Slack export.zip>'
+
+test: lint check  ## lint, types, import contracts and all tests
+
+check: $(STAMP)  ## the tests alone
+	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+
+lint: $(STAMP)  ## format, ruff, mypy --strict and the import contracts
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## put the code into shape
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+bench: $(STAMP)  ## measure against other scanners (needs 4 GB of disk and half an hour); see benchmarks/README.md
+	$(BIN)/python -m benchmarks.run $(BENCH)
+
+clean:  ## remove everything that was made here
+	rm -rf $(VENV) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Speed and memory, measured against other scanners and against the machine's own limits."""

@@ -1,0 +1,1 @@
+"""The demo: a sample workspace, made when it is needed, with forged credentials planted in it."""

@@ -1,0 +1,112 @@
+"""Compiled Programs, kept between runs.
+
+Algorithm. A Program is stored under the hash of everything it was made from: the rule files, this package's version, the engine and
+the matching library's version. The file is a head of fixed size (magic, digest of the rest) and the Program in MessagePack.
+
+Invariants. A file is written beside its place and renamed into it, so that it is whole or not there. What does not match its digest
+is never decoded. A cache that cannot be read or written is only a warning: the Program is compiled again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from keysentry.__about__ import VERSION
+from keysentry.engine.program import EngineName, Program, choose_engine, compile_program
+from keysentry.errors import CacheError
+from keysentry.installation import cache_folder
+from keysentry.rules.load import Source, content_hash, decode
+
+_MAGIC = b"keysentry program 1\n"
+_DIGEST = 32
+_KEEP = 8
+"""How many Programs are kept; of more, those written longest ago are removed."""
+
+Notice = Callable[[str], None]
+
+
+def load_program(
+    sources: Sequence[Source], engine: EngineName = "auto", *, cached: bool = True, notice: Notice | None = None
+) -> Program:
+    """The Program of some rule files: from the cache, or compiled (and then kept, if `cached`).
+
+    `notice` gets a line for a person when compiling begins and when a cache cannot be used. Raises `RulePackError` for faults in
+    the rules.
+    """
+    tell = notice or (lambda _line: None)
+    chosen = choose_engine(engine)
+    path = cache_folder() / f"{content_hash(sources, _salt(chosen))}.program"
+    if cached and path.exists():
+        try:
+            return read_program(path)
+        except CacheError as error:
+            tell(f"program cache ignored: {error}")
+    rule_set = decode(sources)
+    tell(f"compiling {len(rule_set.rules)} rules, once (the result is kept in {path.parent}) ...")
+    program = compile_program(rule_set, chosen)
+    if cached:
+        try:
+            write_program(path, program)
+        except OSError as error:
+            tell(f"program cache not written: {path.parent}: {error.strerror}")
+    return program
+
+
+def _salt(engine: str) -> str:
+    version = VERSION
+    if engine == "vectorscan":
+        from keysentry.engine.prefilter import vectorscan
+
+        version += " " + vectorscan.VERSION
+    return f"{engine} {version} {_code_digest()}"
+
+
+def _code_digest() -> str:
+    """Changes when the compiler's own code does, so that a changed checkout never runs a stale Program."""
+    folder = Path(__file__).parent
+    parts = [folder / "program.py", folder / "triggers.py", *(folder / "prefilter").glob("*.py")]
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(parts)]
+    return hashlib.blake2b(repr(stats).encode(), digest_size=8).hexdigest()
+
+
+def read_program(path: Path) -> Program:
+    """Read a stored Program. Raises `CacheError` if it is corrupt, of another version, or cannot be read."""
+    place = str(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CacheError(error.strerror or str(error), place=place) from None
+    head, digest = content[: len(_MAGIC)], content[len(_MAGIC) : len(_MAGIC) + _DIGEST]
+    payload = memoryview(content)[len(_MAGIC) + _DIGEST :]
+    if head != _MAGIC:
+        raise CacheError("not a stored program of this version", place=place)
+    if hashlib.blake2b(payload, digest_size=_DIGEST).digest() != digest:
+        raise CacheError("damaged: its contents do not match their digest", place=place)
+    try:
+        program = msgspec.msgpack.decode(payload, type=Program)
+        program.prefilter()
+    except msgspec.DecodeError as error:
+        raise CacheError(str(error), place=place) from None
+    return program
+
+
+def write_program(path: Path, program: Program) -> None:
+    """Store a Program, whole or not at all. Raises `OSError` if the folder cannot be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    payload = msgspec.msgpack.encode(program)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    draft.write_bytes(_MAGIC + hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload)
+    draft.replace(path)
+    _prune(path.parent)
+
+
+def _prune(folder: Path) -> None:
+    stored = sorted(folder.glob("*.program"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in stored[_KEEP:]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""From events to candidates: the rule's own expression, on bounded windows.
+
+Algorithm. The events of one rule in one segment are joined into ranges in which a match can begin. In each range every beginning is
+tried (overlapping matches included), as the text stands and, where it holds escapes, in views with the escapes undone. In JSON the
+view is the truth; elsewhere a view only adds to what the plain text gives.
+
+Invariants. Every match of the rule in the segment that holds an event is found, and nothing depends on which other events there were:
+so both prefilters, and any way of cutting the input, give the same candidates.
+
+Limits. A view's window reaches `VIEW_REACH` bytes to both sides; one expression may take `TIME_LIMIT` seconds on one window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from keysentry.engine.prefilter.base import Buffer
+from keysentry.engine.program import CompiledRule
+from keysentry.extraction.unescape import backslash, entities
+from keysentry.model.location import ByteSpan, OffsetMap
+
+TIME_LIMIT = 0.5
+MARGIN = 64
+"""How many bytes around a window look-arounds may see."""
+VIEW_REACH = 8192
+LEVELS = 3
+"""How deeply text may be escaped within escaped text."""
+COMPANION_REACH = 4096
+"""How many bytes before and after a match its companions are looked for."""
+
+
+class Candidate(NamedTuple):
+    """A match of a rule, before anything was asked about it.
+
+    `start` and `end` are the secret's place in the buffer; `text` is what was matched, `at` and `to` the secret's place in that, and
+    `begin` where the match began; `maps` lead from `text` back to the buffer (the last one first undone is the first).
+    """
+
+    rule: int
+    start: int
+    end: int
+    text: bytes
+    begin: int
+    at: int
+    to: int
+    base: int
+    maps: tuple[OffsetMap, ...] = ()
+    view: str = ""
+
+    @property
+    def secret(self) -> bytes:
+        """The matched secret."""
+        return self.text[self.at : self.to]
+
+    def place_of(self, at: int, to: int) -> tuple[int, int]:
+        """The place in the buffer of a stretch of `text`."""
+        return _place(self.base, self.maps, at, to)
+
+
+class TooSlow(Exception):  # noqa: N818  it is not an error of the program
+    """A rule's expression took more than `TIME_LIMIT` seconds on one window."""
+
+    def __init__(self, rule: int, offset: int) -> None:
+        super().__init__()
+        self.rule = rule
+        self.offset = offset
+
+
+def _place(base: int, maps: Sequence[OffsetMap], at: int, to: int) -> tuple[int, int]:
+    span = ByteSpan(at, to)
+    for offsets in maps:
+        span = offsets.span_to_original(span)
+    return base + span.start, base + span.end
+
+
+def ranges(offsets: Sequence[int], reach: int) -> Iterator[tuple[int, int]]:
+    """Join offsets (ascending) into the ranges in which a match of at most `reach` bytes that holds one of them can begin."""
+    low, high = offsets[0] - reach, offsets[0]
+    for offset in offsets:
+        if offset - reach > high:
+            yield low, high
+            low = offset - reach
+        high = offset
+    yield low, high
+
+
+def confirm(
+    number: int, rule: CompiledRule, buffer: Buffer, bounds: tuple[int, int], offsets: Sequence[int], *, json: bool
+) -> Iterator[Candidate]:
+    """The candidates of one rule in one segment (`bounds` in the buffer), given the offsets of its events there, ascending.
+
+    Raises `TooSlow` if the rule's expression exceeds the time limit.
+    """
+    begin, end = bounds
+    around = COMPANION_REACH if rule.rule.requires else MARGIN
+    for low, high in ranges(offsets, rule.reach):
+        low = max(low, begin)
+        first = max(begin, low - around)
+        window = bytes(buffer[first : min(end, high + rule.reach + around)])
+        escaped = b"\\" in window
+        if not (json and escaped):
+            yield from _search(number, rule, window, (first, ()), (low - first, high - first))
+        if escaped or b"&" in window:
+            yield from _views(number, rule, buffer, bounds, (low, high), json=json)
+
+
+def _search(
+    number: int,
+    rule: CompiledRule,
+    text: bytes,
+    origin: tuple[int, tuple[OffsetMap, ...]],
+    starts: tuple[int, int],
+    view: str = "",
+) -> Iterator[Candidate]:
+    low, high = starts
+    base, maps = origin
+    try:
+        for match in rule.expression.finditer(text, low, overlapped=True, timeout=TIME_LIMIT):
+            begin = match.start()
+            if begin > high:
+                return
+            at, to = match.span("secret")
+            start, end = _place(base, maps, at, to) if maps else (base + at, base + to)
+            yield Candidate(number, start, end, text, begin, at, to, base, maps, view)
+    except TimeoutError:
+        raise TooSlow(number, base + low) from None
+
+
+def _views(
+    number: int, rule: CompiledRule, buffer: Buffer, bounds: tuple[int, int], starts: tuple[int, int], *, json: bool
+) -> Iterator[Candidate]:
+    """Candidates in the text with its escapes undone, one level after the other, and then its entities."""
+    begin, end = bounds
+    reach = min(VIEW_REACH, 2 * rule.reach + 256) if rule.reach < VIEW_REACH else 2 * rule.reach
+    if rule.rule.requires:
+        reach = max(reach, COMPANION_REACH)
+    first = max(begin, starts[0] - reach)
+    text = bytes(buffer[first : min(end, starts[1] + reach + rule.reach)])
+    maps: tuple[OffsetMap, ...] = ()
+    for _level in range(LEVELS):
+        undone = backslash(text)
+        if undone is None:
+            break
+        text, maps = undone[0], (undone[1], *maps)
+        yield from _search(number, rule, text, (first, maps), (0, len(text)), "escaped")
+    undone = entities(text)
+    if undone is not None:
+        yield from _search(number, rule, undone[0], (first, (undone[1], *maps)), (0, len(undone[0])), "escaped")

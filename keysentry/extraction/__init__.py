@@ -1,0 +1,1 @@
+"""From bytes to text with a meaning: encodings, archives, escapes, JSON, chat exports; pure, under a budget."""

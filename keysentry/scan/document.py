@@ -1,0 +1,176 @@
+"""One file, or one member of an archive: from the matches in a piece of it to findings with their places.
+
+Invariants. `line` and `column` are those of the original text. What is found does not depend on where a document is cut: a piece reaches
+`margin` bytes into its neighbours, which is more than any match and its surroundings, and answers only for matches that begin in its core.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from keysentry.engine.engine import Engine, Match, Result
+from keysentry.engine.prefilter.base import Buffer, Event
+from keysentry.extraction.encoding import original_span, to_utf8
+from keysentry.extraction.sniff import Kind
+from keysentry.model.finding import Finding, Skipped
+from keysentry.model.location import ByteSpan, Location, Route, Step
+from keysentry.scan.allow import allowed
+from keysentry.scan.findings import FindingMaker
+from keysentry.scan.locate import characters
+from keysentry.scan.nature import is_lines_of_json, nature_of
+
+HEAD = 8192
+"""How much of a document's beginning tells its nature."""
+PATHS_IN = 64 << 20
+"""The largest document in which the field path of a finding is worked out."""
+
+
+class Document(NamedTuple):
+    """What a piece of text is part of: the file as the user named it, and the members of archives on the way to it."""
+
+    path: str
+    members: tuple[str, ...] = ()
+    kind: Kind = "text"
+    name: str = ""
+
+    @property
+    def uri(self) -> str:
+        """A link to the file, with the way inside it as a fragment."""
+        if self.path == "-":
+            return ""
+        uri = Path(self.path).absolute().as_uri()
+        return f"{uri}#{quote('/'.join(self.members))}" if self.members else uri
+
+    @property
+    def place(self) -> str:
+        """The document, as messages call it."""
+        return " » ".join((self.path, *self.members))
+
+    @property
+    def route(self) -> Route:
+        """The way to it from the file."""
+        return tuple(Step("member", member) for member in self.members)
+
+
+class Piece(NamedTuple):
+    """A stretch of a document in a buffer: `start` to `end`, of which `core_start` to `core_end` is answered for.
+
+    `offset` is where the buffer's first byte lies in the document; `lines` and `columns` are how many line ends come before the core
+    and how many characters since the last of them.
+    """
+
+    start: int
+    end: int
+    core_start: int
+    core_end: int
+    offset: int = 0
+    lines: int = 0
+    columns: int = 0
+
+
+class Outcome(NamedTuple):
+    """What was found in a piece, and what must be told about it."""
+
+    findings: list[Finding]
+    skipped: list[Skipped]
+    below: int = 0
+    allowed: int = 0
+
+
+NOTHING = Outcome([], [])
+
+
+class DocumentScanner:
+    """Turns events in pieces of documents into findings."""
+
+    def __init__(self, engine: Engine, maker: FindingMaker, *, allow_comments: bool) -> None:
+        self.engine = engine
+        self.maker = maker
+        self._allow_comments = allow_comments
+        self.margin = max(1 << 16, 3 * engine.reach + (1 << 14))
+
+    def whole(self, document: Document, data: bytes) -> Outcome:
+        """Scan a document that is in memory, of any encoding."""
+        text = to_utf8(data, document.kind)
+        events = self.engine.events(text)
+        if not events:
+            return NOTHING
+        piece = Piece(0, len(text), 0, len(text))
+        return self.piece(document, text, piece, events, text[:HEAD])
+
+    def piece(self, document: Document, buffer: Buffer, piece: Piece, events: list[Event], head: bytes) -> Outcome:
+        """The findings of a piece, given its events; `head` is the document's beginning."""
+        nature = nature_of(document.name or document.path, head)
+        result = self.engine.judge(buffer, (piece.start, piece.end), events, nature)
+        matches = [match for match in result.matches if piece.core_start <= match.start < piece.core_end]
+        skipped = [self._slow(document, result, number) for number in {slow.rule for slow in result.slow}]
+        if not matches:
+            return Outcome([], skipped, result.below)
+        data = bytes(buffer[piece.start : piece.end])
+        located = _Places(document, data, piece, nature.json)
+        findings, silenced = [], 0
+        for match in matches:
+            if self._allow_comments and allowed(data, match.start - piece.start, match.end - piece.start):
+                silenced += 1
+            else:
+                findings.append(self.maker.make(match, *located.of(match)))
+        return Outcome(findings, skipped, result.below, silenced)
+
+    def _slow(self, document: Document, result: Result, number: int) -> Skipped:
+        rule = self.engine.program.rules[number].rule.id
+        count = sum(1 for slow in result.slow if slow.rule == number)
+        return Skipped(document.place, f"the rule {rule} took too long at {count} places and was stopped there", partial=True)
+
+
+class _Places:
+    """Works out where matches of one piece lie, in ascending order."""
+
+    def __init__(self, document: Document, data: bytes, piece: Piece, json: bool) -> None:
+        self._document = document
+        self._data = data
+        self._piece = piece
+        self._json = json
+        self._counted = piece.core_start - piece.start
+        self._line = piece.lines + 1
+
+    def of(self, match: Match) -> tuple[ByteSpan, Location]:
+        piece, document = self._piece, self._document
+        at = match.start - piece.start
+        span = ByteSpan(piece.offset + match.start, piece.offset + match.end)
+        core = piece.core_start - piece.start
+        self._line += self._data.count(b"\n", self._counted, at)
+        self._counted = at
+        begin = self._data.rfind(b"\n", 0, at) + 1
+        if begin <= core and self._line == piece.lines + 1:
+            column = piece.columns + characters(self._data[core:at]) + 1
+        else:
+            column = characters(self._data[begin:at]) + 1
+        if document.kind != "text" and piece.offset == 0:
+            span = original_span(document.kind, self._data, ByteSpan(at, match.end - piece.start))
+        route = document.route
+        field = self._field(at, begin)
+        if field:
+            route = (*route, Step("field", field))
+        if match.coding and match.coding != "escaped":
+            route = (*route, Step("encoded", match.coding))
+        location = Location(
+            uri=document.uri, path=document.path, route=route, line=self._line, column=column, span=span
+        )
+        return span, location
+
+    def _field(self, at: int, begin: int) -> str:
+        """The path of the JSON field that an offset of the piece lies in; empty where there is none or it cannot be told."""
+        from keysentry.extraction.jsonpath import path_at
+
+        if not self._json:
+            return ""
+        first = self._piece.offset + self._piece.start == 0
+        if is_lines_of_json(self._document.name or self._document.path):
+            end = self._data.find(b"\n", at)
+            line = self._data[begin : end if end >= 0 else len(self._data)]
+            return path_at(line, at - begin) or "" if begin or first else ""
+        if not first or len(self._data) > PATHS_IN:
+            return ""
+        return path_at(self._data, at) or ""

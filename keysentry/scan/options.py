@@ -1,0 +1,40 @@
+"""What a caller may wish of a scan of files, and what it hears while it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from keysentry.extraction.budget import Budget
+
+
+class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How files and folders are read.
+
+    `exclude`: globs, held against the path below the target and against the bare name. `max_size`: bytes; a larger file is
+    skipped, by name. `jobs`: how many threads (0: one a core). `allow_comments`: whether comments such as `keysentry:allow` in
+    files (never in chat) silence a finding on their line.
+    """
+
+    exclude: tuple[str, ...] = ()
+    gitignore: bool = False
+    follow_symlinks: bool = False
+    max_size: int | None = None
+    jobs: int = 0
+    allow_comments: bool = True
+    budget: Budget = Budget()
+
+
+class Progress(msgspec.Struct):
+    """How far a scan is. `total_files` is None while the folders are still being listed; `total_bytes` where it is not known."""
+
+    files: int = 0
+    bytes: int = 0
+    total_files: int | None = None
+    total_bytes: int | None = None
+    findings: int = 0
+    current: str = ""
+
+
+OnProgress = Callable[[Progress], None]

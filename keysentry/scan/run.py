@@ -1,0 +1,180 @@
+"""One scan of files, from beginning to end, in the order of the paths.
+
+The calling thread lists files, gives out work, and passes on findings; workers read, inflate and match. What is large, packed, or an
+export comes back from the workers as deferred and is taken apart here, in its place in the order.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from keysentry.engine.engine import Engine
+from keysentry.errors import InputError
+from keysentry.extraction.sniff import HEAD, sniff
+from keysentry.model.finding import Finding, Skipped
+from keysentry.model.summary import Summary
+from keysentry.scan.document import Document, DocumentScanner, Outcome
+from keysentry.scan.exports import Export
+from keysentry.scan.findings import FindingMaker
+from keysentry.scan.options import FileOptions, OnProgress, Progress
+from keysentry.scan.pieces import PieceScanner, together
+from keysentry.scan.pool import Pool, Task
+from keysentry.scan.reader import Batch, Deferred, Reader
+from keysentry.scan.walk import Folder, walk
+
+BATCH = 192
+"""How many files a worker is given at once."""
+_TELL_EVERY = 0.1
+"""Seconds between two reports of progress."""
+
+
+class Scan:
+    """A scan of some paths. Iterating does the work and gives the findings; `summary` is complete afterwards.
+
+    Iterating a second time scans again.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        maker: FindingMaker,
+        paths: Sequence[str],
+        options: FileOptions,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._engine = engine
+        self._paths = paths
+        self._options = options
+        self._on_progress = on_progress
+        self._scanner = DocumentScanner(engine, maker, allow_comments=options.allow_comments)
+        self.summary = self._new_summary()
+
+    def _new_summary(self) -> Summary:
+        return Summary(rules=len(self._engine.program.rules), engine=self._engine.name)
+
+    def __iter__(self) -> Iterator[Finding]:
+        self.summary = self._new_summary()
+        self._progress = Progress()
+        self._told = 0.0
+        began = time.perf_counter()
+        jobs = self._options.jobs or os.cpu_count() or 1
+        self._pool = Pool(jobs)
+        self._pieces = PieceScanner(self._scanner)
+        try:
+            for path in self._paths:
+                yield from self._target(path)
+        except KeyboardInterrupt:
+            self.summary.interrupted = True
+            raise
+        finally:
+            self._pool.close()
+            self.summary.seconds = time.perf_counter() - began
+            self._tell("", last=True)
+
+    def _target(self, path: str) -> Iterator[Finding]:
+        if path == "-":
+            yield from self._standard_input()
+            return
+        reader = Reader(self._scanner, self._options.max_size)
+        for batch in self._pool.ordered(self._batches(path, reader)):
+            self.summary.files += batch.files
+            self.summary.bytes += batch.size
+            for outcome in batch.outcomes:
+                if isinstance(outcome, Deferred):
+                    yield from self._deferred(outcome, len(path))
+                else:
+                    yield from self._outcome(outcome)
+            self._tell(path)
+
+    def _batches(self, target: str, reader: Reader) -> Iterator[Task[Batch]]:
+        """The tasks that read the files below a target; what the listing leaves out goes to the summary."""
+        base = len(os.path.dirname(target)) if os.path.isfile(target) else len(target)  # noqa: PTH113,PTH120  hot start
+        paths: list[str] = []
+        export: Export | None = None
+        for found in walk(target, self._options):
+            if isinstance(found, Skipped):
+                self.summary.skipped.append(found)
+                continue
+            if isinstance(found, Folder):
+                new = self._export_of(found, export)
+                if new is not export:
+                    if paths:
+                        yield partial(reader.batch, paths, base, export)
+                        paths = []
+                    export = new
+                continue
+            paths.append(found)
+            self._progress.total_files = (self._progress.total_files or 0) + 1
+            if len(paths) >= BATCH:
+                yield partial(reader.batch, paths, base, export)
+                paths = []
+        if paths:
+            yield partial(reader.batch, paths, base, export)
+
+    def _export_of(self, folder: Folder, current: Export | None) -> Export | None:
+        """The export that a folder's files belong to: one that begins here, or the one that it lies in."""
+        if current is not None and folder.path.startswith(current.root):
+            return current
+        found = Export.of_folder(folder)
+        if found is None:
+            return None
+        self.summary.skipped += found.skipped
+        return found
+
+    def _deferred(self, deferred: Deferred, base: int) -> Iterator[Finding]:
+        document = Document(deferred.path, kind=deferred.kind, name=deferred.path[base:])
+        if deferred.kind in ("text", "binary"):
+            yield from self._large(document, deferred.size)
+            return
+        from keysentry.scan.members import Members
+
+        members = Members(self._scanner, self._pieces, self._pool, self._options.budget)
+        for outcome, files, size in members.of_file(document):
+            self.summary.files += files
+            self.summary.bytes += size
+            yield from self._outcome(outcome)
+            self._tell(document.path)
+
+    def _large(self, document: Document, size: int) -> Iterator[Finding]:
+        for outcome, length in together(self._pool.ordered(self._pieces.of_file(document, size))):
+            self.summary.bytes += length
+            yield from self._outcome(outcome)
+            self._tell(document.path)
+
+    def _standard_input(self) -> Iterator[Finding]:
+        from keysentry.scan.members import Members
+
+        stream = sys.stdin.buffer
+        head = stream.peek(HEAD)[:HEAD]
+        document = Document("-", kind=sniff(head))
+        members = Members(self._scanner, self._pieces, self._pool, self._options.budget)
+        self.summary.files += 1
+        for outcome, _files, size in members.of_stream(document, stream):
+            self.summary.bytes += size
+            yield from self._outcome(outcome)
+            self._tell("-")
+
+    def _outcome(self, outcome: Outcome) -> Iterator[Finding]:
+        self.summary.skipped += outcome.skipped
+        self.summary.below_threshold += outcome.below
+        self.summary.allowed += outcome.allowed
+        self._progress.findings += len(outcome.findings)
+        yield from outcome.findings
+
+    def _tell(self, current: str, *, last: bool = False) -> None:
+        if self._on_progress is None:
+            return
+        now = time.perf_counter()
+        if not last and now - self._told < _TELL_EVERY:
+            return
+        self._told = now
+        progress = self._progress
+        progress.files, progress.bytes, progress.current = self.summary.files, self.summary.bytes, current
+        self._on_progress(progress)
+
+
+__all__ = ["InputError", "Scan"]

@@ -1,0 +1,159 @@
+"""The Scanner: rules compiled once, any number of texts, records and files scanned with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keysentry.engine.cache import load_program
+from keysentry.engine.engine import Engine
+from keysentry.engine.program import EngineName, Program, compile_program
+from keysentry.errors import ConfigError
+from keysentry.model.finding import Finding
+from keysentry.model.location import ByteSpan, Location
+from keysentry.rules.load import built_in_sources, file_sources
+from keysentry.rules.schema import RuleSet
+from keysentry.scan.findings import FindingMaker
+from keysentry.scan.options import FileOptions, OnProgress
+from keysentry.scan.texts import batches, encode, scan_batch
+
+if TYPE_CHECKING:
+    from keysentry.model.record import Record
+    from keysentry.scan.run import Scan
+
+DEFAULT_CONFIDENCE = 0.5
+
+
+class Scanner:
+    """Finds credentials in texts, records and files.
+
+    Thread-safe, and picklable (a worker process gets the compiled rules, and the key that fingerprints are made with).
+    """
+
+    def __init__(
+        self,
+        rules: RuleSet | None = None,
+        *,
+        engine: EngineName = "auto",
+        min_confidence: float = DEFAULT_CONFIDENCE,
+        key: bytes | None = None,
+    ) -> None:
+        """Compile `rules`, or take the built-in ones; `key` is that of the fingerprints (default: the installation's).
+
+        Raises `ConfigError` for a confidence outside 0 to 1 and `RulePackError` for rules that cannot be compiled.
+        """
+        program = load_program(built_in_sources(), engine) if rules is None else compile_program(rules, engine)
+        self._set(program, min_confidence, key)
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        pack: str | None = "default",
+        rule_files: Sequence[str | Path] = (),
+        engine: EngineName = "auto",
+        min_confidence: float = DEFAULT_CONFIDENCE,
+        key: bytes | None = None,
+        cache: bool = True,
+        notice: Callable[[str], None] | None = None,
+    ) -> Scanner:
+        """A Scanner with a named set of the built-in rules (None: without) and the rules of some files or folders.
+
+        `notice` gets a line for a person when something takes long or cannot be used. Raises `ConfigError` for a set or a
+        file that does not exist and `RulePackError` for faults in rules.
+        """
+        sources = built_in_sources(pack) if pack else []
+        sources += file_sources(Path(path) for path in rule_files)
+        if not sources:
+            raise ConfigError("there are no rules to scan with", advice="name a pack or a rule file")
+        scanner = cls.__new__(cls)
+        scanner._set(load_program(sources, engine, cached=cache, notice=notice), min_confidence, key)
+        return scanner
+
+    def _set(self, program: Program, min_confidence: float, key: bytes | None) -> None:
+        if not 0 <= min_confidence <= 1:
+            raise ConfigError("the confidence must lie between 0 and 1", place="min_confidence")
+        self._program = program
+        self._key = key
+        self._engine = Engine(program, min_confidence)
+        self._maker = FindingMaker(program, key)
+
+    def __reduce__(self) -> tuple[Callable[..., Scanner], tuple[object, ...]]:
+        return _rebuilt, (self._program, self._engine.min_confidence, self._key)
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules that this Scanner looks for, ordered by id."""
+        from keysentry.rules.schema import Provider
+
+        found = {compiled.rule.id: Provider(id=compiled.provider, name=compiled.provider) for compiled in self._program.rules}
+        return RuleSet(tuple(compiled.rule for compiled in self._program.rules), found)
+
+    @property
+    def engine(self) -> str:
+        """The prefilter in use: `vectorscan` or `ahocorasick`."""
+        return self._engine.name
+
+    def scan_text(self, text: str | bytes) -> list[Finding]:
+        """Scan one text. Offsets in the findings are bytes of its UTF-8 form; lines and columns (characters) count from 1."""
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        events = self._engine.events(data)
+        if not events:
+            return []
+        result = self._engine.judge(data, (0, len(data)), events)
+        return [self._in_text(match, data, 0, len(data)) for match in result.matches]
+
+    def scan_texts(self, texts: Iterable[str | bytes]) -> Iterator[tuple[int, Finding]]:
+        """Scan many texts, joined into large buffers: (number of the text from 0, finding), in the order of the texts."""
+        first = 0
+        for batch in batches(texts):
+            for number, _start, result in scan_batch(self._engine, batch):
+                data = encode(batch[number])
+                for match in result.matches:
+                    yield first + number, self._in_text(match, data, _start, len(data))
+            first += len(batch)
+
+    def _in_text(self, match: object, data: bytes, base: int, _size: int) -> Finding:
+        from keysentry.engine.engine import Match
+        from keysentry.scan.locate import line_and_column
+
+        assert isinstance(match, Match)
+        span = ByteSpan(match.start - base, match.end - base)
+        line, column = line_and_column(data, span.start)
+        return self._maker.make(match, span, Location(line=line, column=column, span=span))
+
+    def scan_records(self, records: Iterable[Record]) -> Iterator[tuple[Record, Finding]]:
+        """Scan records of a source of one's own: (record, finding), in the order of the records.
+
+        Texts and byte contents of parts are both read; a secret that stands in several parts of a record is reported once for
+        each part.
+        """
+        from keysentry.scan.records import scan_records
+
+        return scan_records(self._engine, self._maker, records)
+
+    def scan_path(self, path: str | Path, options: FileOptions | None = None) -> Scan:
+        """Scan a file, a folder, an archive or a Slack export; see `scan_paths`."""
+        return self.scan_paths([path], options)
+
+    def scan_paths(
+        self,
+        paths: Sequence[str | Path],
+        options: FileOptions | None = None,
+        progress: OnProgress | None = None,
+    ) -> Scan:
+        """Scan files, folders, archives and Slack exports; `-` is standard input.
+
+        The work is done while the result is iterated over; its `summary` then tells what was read and what was not.
+        Raises `InputError` at the first iteration if a path does not exist.
+        """
+        from keysentry.scan.run import Scan
+
+        return Scan(self._engine, self._maker, [str(path) for path in paths], options or FileOptions(), progress)
+
+
+def _rebuilt(program: Program, min_confidence: float, key: bytes | None) -> Scanner:
+    scanner = Scanner.__new__(Scanner)
+    scanner._set(program, min_confidence, key)
+    return scanner

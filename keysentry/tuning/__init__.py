@@ -1,0 +1,1 @@
+"""The workshop: training, proving and measuring rules."""
