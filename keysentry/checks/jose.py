@@ -26,9 +26,9 @@ _PUBLIC_CLAIMS = frozenset({
 def jwt(token: bytes) -> Verdict:
     """Read a signed JSON Web Token (RFC 7519 in the compact form of RFC 7515, section 7.1).
 
-    Proves a token whose header and claims are JSON objects and whose header names an algorithm; kills one whose parts do
-    not parse and the examples of RFC 7519 and jwt.io. A token with `exp` is ephemeral. There is no clock here: when it
-    expires is a fact, not a judgement. The subject is never told.
+    Proves a token whose header and claims are JSON objects and whose header names an algorithm; kills one whose parts
+    do not parse and the examples of RFC 7519 and jwt.io. A token with `exp` is ephemeral. There is no clock here: when
+    it expires is a fact, not a judgement. The subject is never told.
     """
     parts = token.split(b".")
     if len(parts) != 3:

@@ -19,19 +19,21 @@ from keysentry.checks.base import Verdict
 SMALLEST_KEY = 40
 """Bytes. An unencrypted Ed25519 key in PKCS#8 has 48; what is shorter than this is a placeholder."""
 
-_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)-----|---- BEGIN (SSH2 ENCRYPTED PRIVATE KEY) ----")
+_BEGIN = re.compile(
+    rb"-----BEGIN ([A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)-----|---- BEGIN (SSH2 ENCRYPTED PRIVATE KEY) ----"
+)
 _END = re.compile(rb"-{4,6} ?END [A-Z0-9 ]{0,40}PRIVATE KEY")
-_HEADER = re.compile(rb"(?:\A|(?<=[\r\n\"']))[ \t]*[A-Z][A-Za-z0-9-]{2,30}:[ \t][^\r\n\"']*")
+_HEADER = re.compile(rb"(?:\A|(?<=[\r\n\"']))[ \t>#*+|]*[A-Z][A-Za-z0-9-]{2,30}:[ \t]+(?:\"[^\"\r\n]*\"|[^\r\n\"']*)")
 _INLINE_HEADER = re.compile(rb"Proc-Type: ?4,ENCRYPTED|DEK-Info: ?[A-Z0-9-]+,[0-9A-Fa-f]+")
 _JUNCTION = re.compile(rb"[\"'`]\s*[+.,;)]*\s*[\"'`]?")
 _ESCAPED_LINE_END = re.compile(rb"\\+r\\+n|\\+[nr]")
 _DATA = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _ELLIPSIS = re.compile(rb"\.\.\.|\xe2\x80\xa6|<[a-z]|\*\*\*|(?i:xxxx|your|redacted|snip)")
-_CRC24 = re.compile(rb"\s=([A-Za-z0-9+/]{4})(?=\s|\Z)")
+_CRC24 = re.compile(rb"(?<=[\s\"'>#*+|])=([A-Za-z0-9+/]{4})(?=[\s\"']|\Z)")
 
 
 def pem(block: bytes) -> Verdict:
-    """Read a private key between `BEGIN` and `END` lines (RFC 7468, RFC 1421, RFC 9580, OpenSSH's PROTOCOL.key, RFC 4716).
+    """Read a private key between `BEGIN` and `END` lines (RFC 7468, RFC 1421, RFC 9580, OpenSSH's PROTOCOL.key).
 
     Lines may be joined as source code joins them. Proves a block whose body has the outline its label promises, and
     says whether it is encrypted; kills a body that is empty, a row of dots, or too short to be a key.
@@ -82,13 +84,17 @@ def _body(body: bytes) -> tuple[bytes, list[bytes]]:
     body = _HEADER.sub(b"", _INLINE_HEADER.sub(b"", body))
     body = _CRC24.sub(b"\n", body)
     lines = _JUNCTION.sub(b"\n", body).replace(b"\\", b"\n").split()
-    while len(lines) > 2 and len(first := {line[:1] for line in lines}) == 1 and first & {b"+", b"-", b">", b"#", b"*", b"|"}:
+    while (
+        len(lines) > 2
+        and len(first := {line[:1] for line in lines}) == 1
+        and first & {b"+", b"-", b">", b"#", b"*", b"|"}
+    ):
         lines = [line[1:] for line in lines if line[1:]]
     data, noise = [], []
     for line in lines:
         if _DATA.fullmatch(line):
             data.append(line)
-        elif line.strip(b"+-;,()"):
+        elif line.strip(b"+-;,()>#*|"):
             noise.append(line)
     return b"".join(data), noise
 
@@ -146,8 +152,11 @@ def _der_encrypted(raw: bytes) -> str | None:
     return "yes" if _der(raw, 0x30, 0x04) else None
 
 
-def _strings(raw: bytes, count: int) -> list[bytes]:
-    """Some SSH strings (RFC 4251, section 5): a length of four bytes, then as many. Raises `ValueError` if they are cut off."""
+def _strings(raw: bytes, count: int) -> tuple[list[bytes], bytes]:
+    """Some SSH strings (RFC 4251, section 5: a length of four bytes, then as many) and what is behind them.
+
+    Raises `ValueError` if they are cut off.
+    """
     found = []
     at = 0
     for _ in range(count):
@@ -157,23 +166,28 @@ def _strings(raw: bytes, count: int) -> list[bytes]:
             raise ValueError("longer than its contents")
         found.append(raw[at : at + size])
         at += size
-    return found
+    return found, raw[at:]
 
 
 def _openssh(raw: bytes) -> str | None:
-    """openssh-key-v1: cipher, key derivation, its options."""
+    """openssh-key-v1: cipher, key derivation, its options, the number of keys, the public keys, the private part."""
     magic = b"openssh-key-v1\x00"
     if not raw.startswith(magic):
         return None
-    cipher, derivation, _ = _strings(raw[len(magic) :], 3)
+    (cipher, derivation, _), rest = _strings(raw[len(magic) :], 3)
+    (keys,) = struct.unpack_from(">I", rest)
+    _, behind = _strings(rest[4:], keys + 1) if keys <= 8 else ([], b"too many")
+    # An authenticated cipher keeps its tag behind the private part.
+    if len(behind) not in (0, 16):
+        return None
     return "no" if cipher == b"none" and derivation == b"none" else "yes"
 
 
 def _ssh2(raw: bytes) -> str | None:
-    """ssh.com's private keys: a magic number, a length, the key's type, the cipher."""
-    if raw[:4] != b"\x3f\x6f\xf9\xeb":
+    """ssh.com's private keys: a magic number, a length, the key's type, the cipher, the encrypted part."""
+    if raw[:4] != b"\x3f\x6f\xf9\xeb" or int.from_bytes(raw[4:8], "big") != len(raw):
         return None
-    _kind, cipher = _strings(raw[8:], 2)
+    (_kind, cipher, _private), _ = _strings(raw[8:], 3)
     return "no" if cipher == b"none" else "yes"
 
 
@@ -248,7 +262,8 @@ _PPK = re.compile(
 def putty(block: bytes) -> Verdict:
     """Read a PuTTY private key file, version 2 or 3 (PuTTY's manual, appendix C).
 
-    An unencrypted file carries a MAC under a key that is known: it proves the file. Encrypted files are proved by their outline.
+    An unencrypted file carries a MAC under a key that is known: it proves the file. Encrypted files are
+    proved by their outline.
     """
     found = _PPK.search(_ESCAPED_LINE_END.sub(b"\n", block))
     if found is None:
@@ -256,7 +271,12 @@ def putty(block: bytes) -> Verdict:
     version, kind, cipher, comment, public, private, mac = found.groups()
     facts = (("kind", f"PuTTY {kind.decode()}"), ("encrypted", "no" if cipher == b"none" else "yes"))
     try:
-        parts = [kind, cipher, comment, *(base64.b64decode(b"".join(text.split()), validate=True) for text in (public, private))]
+        parts = [
+            kind,
+            cipher,
+            comment,
+            *(base64.b64decode(b"".join(text.split()), validate=True) for text in (public, private)),
+        ]
     except binascii.Error:
         return Verdict(None, "a PuTTY private key whose body is not whole base64", facts=facts)
     if len(parts[4]) < 32:

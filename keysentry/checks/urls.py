@@ -24,15 +24,20 @@ _WORDS = frozenset(
 
 _VARIABLE = re.compile(
     rb"""
-      \$[A-Z_][A-Z0-9_]* | \$[a-z][a-zA-Z_]* | \$[({\[] .* | %\(\w+\)[sd] | %\w+% | %[sdvr] | %\d\$s | \#\{ .* | @\{ .* | \{ .* \} | \{\{ .*
+      \$[A-Z_][A-Z0-9_]* | \$[a-z][a-zA-Z_]* | \$[({\[] .* | %\(\w+\)[sd] | %\w+% | %[sdvr] | %\d\$s
+    | \#\{ .* | @\{ .* | \{ .* \} | \{\{ .*
     | <.* | \[ .* \] | \( .* \) | __\w+__ | :\w+ | &\w+;.* | \\\( .* | .* (?: \$\{ | \{\{ | \}\} | <% | \$\( ) .*
-    | (?i: process\.env | os\.environ | os\.getenv | getenv | env[.\[(] | secrets?[.\[(] | var[.\[(] | config[.\[(] | vault: ) .*
+    | (?i: process\.env | os\.environ | os\.getenv | getenv | env[.\[(]
+        | secrets?[.\[(] | var[.\[(] | config[.\[(] | vault: ) .*
     """,
     re.VERBOSE | re.DOTALL,
 )
 """A value that something else is put in for before it is used."""
 
-_MASKED = re.compile(rb"[*.x\-_#?~\xe2\x80\xa2\xa6]{2,}|(?:\*{3}|\.{3}|\xe2\x80[\xa2\xa6]).*|.*(?:\*{3}|\.{3}|\xe2\x80\xa6|xxxx+)", re.I | re.DOTALL)
+_MASKED = re.compile(
+    rb"[*.x\-_#?~\xe2\x80\xa2\xa6]{2,}|(?:\*{3}|\.{3}|\xe2\x80[\xa2\xa6]).*|.*(?:\*{3}|\.{3}|\xe2\x80\xa6|xxxx+)",
+    re.I | re.DOTALL,
+)
 _CONSTANT = re.compile(rb"[A-Z]{2,20}(?:_[A-Z0-9]{1,20}){1,6}")
 """The name of a variable or of a constant."""
 _DESCRIBED = re.compile(
@@ -69,8 +74,8 @@ def url_password(password: bytes) -> Verdict:
 def basic_auth(value: bytes) -> Verdict:
     """Read the credentials of HTTP Basic authentication (RFC 7617): base64 of `user:password`.
 
-    Proves nothing more than that it is such a pair; kills what does not decode to printable text with a colon, a pair whose
-    password is a placeholder, and the RFC's own example.
+    Proves nothing more than that it is such a pair; kills what does not decode to printable text with a colon, a pair
+    whose password is a placeholder, and the RFC's own example.
     """
     try:
         pair = base64.b64decode(value + b"=" * (-len(value) % 4), validate=True).decode()
@@ -89,4 +94,3 @@ def basic_auth(value: bytes) -> Verdict:
             return Verdict(False, inner.text if inner.valid is False else "the user's name is the password")
         return Verdict(True, "a user and a password in base64")
     return Verdict(None, "a user without a password: an API key in the place of the user, or nothing")
-

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from keysentry.engine.prefilter.base import Buffer
 from keysentry.engine.program import CompiledRule
-from keysentry.extraction.unescape import backslash, entities
+from keysentry.extraction.unescape import backslash, doubled, entities
 from keysentry.model.location import ByteSpan, OffsetMap
 
 TIME_LIMIT = 0.5
@@ -101,7 +101,7 @@ def confirm(
         escaped = b"\\" in window
         if not (json and escaped):
             yield from _search(number, rule, window, (first, ()), (low - first, high - first))
-        if escaped or b"&" in window:
+        if escaped or b"&" in window or b'""' in window:
             yield from _views(number, rule, buffer, bounds, (low, high), json=json)
 
 
@@ -130,7 +130,7 @@ def _search(
 def _views(
     number: int, rule: CompiledRule, buffer: Buffer, bounds: tuple[int, int], starts: tuple[int, int], *, json: bool
 ) -> Iterator[Candidate]:
-    """Candidates in the text with its escapes undone, one level after the other, and then its entities."""
+    """Candidates in the text with its escapes undone, one level after the other, and then its entities and doubled quotes."""
     begin, end = bounds
     reach = min(VIEW_REACH, 2 * rule.reach + 256) if rule.reach < VIEW_REACH else 2 * rule.reach
     if rule.rule.requires:
@@ -144,6 +144,7 @@ def _views(
             break
         text, maps = undone[0], (undone[1], *maps)
         yield from _search(number, rule, text, (first, maps), (0, len(text)), "escaped")
-    undone = entities(text)
-    if undone is not None:
-        yield from _search(number, rule, undone[0], (first, (undone[1], *maps)), (0, len(undone[0])), "escaped")
+    for undo in (entities, doubled):
+        undone = undo(text)
+        if undone is not None:
+            yield from _search(number, rule, undone[0], (first, (undone[1], *maps)), (0, len(undone[0])), "escaped")

@@ -127,17 +127,21 @@ class Engine:
         from keysentry.engine.confirm import TooSlow, confirm
 
         rule = self._rules[number]
-        seen: set[tuple[int, int]] = set()
+        found: dict[tuple[int, int], Candidate] = {}
         try:
             for candidate in confirm(number, rule, buffer, bounds, offsets, json=nature.json):
-                place = (candidate.start, candidate.end)
-                if place not in seen:
-                    seen.add(place)
-                    match = _judge(candidate, rule, nature)
-                    if match is not None:
-                        yield match
+                # Of two readings of one place the later one has more escapes undone.
+                found[candidate.start, candidate.end] = candidate
         except TooSlow as error:
             slow.append(Slow(error.rule, error.offset))
+        for candidate in found.values():
+            try:
+                match = _judge(candidate, rule, nature)
+            except TooSlow as error:
+                slow.append(Slow(error.rule, error.offset))
+                continue
+            if match is not None:
+                yield match
 
     def _decoded(
         self,
@@ -211,10 +215,19 @@ def _judge(candidate: Candidate, rule: CompiledRule, nature: Nature) -> Match | 
     sure = confidence(reasons)
     if others is None and rule.rule.alone is not None:
         sure = min(sure, rule.rule.alone)
-    rank = (proved, not rule.rule.generic, bool(others), not rule.rule.near, 0)
     return Match(
-        candidate.rule, start, end, value, sure, tuple(reasons), tuple(map(int, rank)), lifetime, tuple(kept), candidate.view
+        candidate.rule, start, end, value, sure, tuple(reasons), _rank(rule, proved, others), lifetime, tuple(kept), candidate.view
     )
+
+
+def _rank(rule: CompiledRule, proved: bool, others: Sequence[object] | None) -> tuple[int, ...]:
+    """How specific a match is: of matches that overlap the one with the greater rank is reported.
+
+    A value that a checksum proves, and that its provider's name stands beside, is that provider's.
+    """
+    near, sure = bool(rule.rule.near), round(rule.rule.confidence * 100)
+    order = (near, sure) if proved else (sure, near)
+    return (int(proved), int(not rule.rule.generic), int(bool(others)), *map(int, order), 0)
 
 
 def _checked(names: Iterable[str], secret: bytes) -> list[Verdict] | None:

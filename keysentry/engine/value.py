@@ -13,6 +13,9 @@ _PLACEHOLDER = re.compile(
     rb"<[a-z_ -]+>|\$\{|\{\{|%\(|\$\(|#\{|<%|%[sd]\b|\{[a-z_.]*\}|x{5}|\*{4}|\.{4}|0{8}|12345678|abcdefgh|23456789|"
     rb"foobar|lorem|deadbeef|cafebabe|do[_-]?not[_-]?use|not[_-]?a[_-]?real|fake|hunter2|s3cr3t|p[a@]ssw[o0]rd123|todo|n/a\b"
 )
+_STRONG_PLACEHOLDER = re.compile(
+    rb"(?i)example(?!\.(?:com|org|net))|placeholder|changeme|redacted|x{6}|\*{4}|\.{6}|1234567|abcdefg|(?:dummy|sample|fake)[_-]"
+)
 _RUN = re.compile(rb"(.)\1{5,}", re.DOTALL)
 _UUID = re.compile(rb"\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?")
 _HEX = re.compile(rb"(?:0x)?[0-9a-fA-F]+")
@@ -21,7 +24,7 @@ _PATH = re.compile(rb"(?:\.{0,2}|~|[A-Za-z]:|[\w.-]+)?(?:[/\\][\w.@*-]+){2,}[/\\
 _URL = re.compile(rb"(?:[a-z][a-z0-9+.-]{1,12}:)?//\S*|www\.\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _CODE = re.compile(
     rb"[A-Za-z_$][\w$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)+(?:\(.*|\[.*)?|[A-Za-z_$][\w$.]*[(\[].*|[@$%&*][A-Za-z_]\w*.*|"
-    rb".*(?:\(\)|\);|=>|&&|\|\||\+=|==).*|\w+\\?[\"']?\s?\+.*"
+    rb".*(?:\(\)|\);|=>|&&|\|\||\+=|==).*"
 )
 _IDENTIFIER = re.compile(rb"[A-Za-z]+(?:[_-][A-Za-z]+)+|[a-z]+(?:[A-Z][a-z]+)+|[A-Z][a-z]+(?:[A-Z][a-z]+)+|[A-Z]+(?:_[A-Z0-9]+)+")
 _DIGEST_LENGTHS = frozenset((32, 40, 56, 64, 96, 128))
@@ -42,16 +45,21 @@ def placeholder(value: bytes) -> str:
     found = _PLACEHOLDER.search(value)
     if found:
         return "it reads like a placeholder"
-    if _RUN.search(value) or len(set(value)) <= 2:
+    if _monotonous(value) or len(set(value)) <= 2:
         return "it repeats one character"
     return ""
 
 
+def _monotonous(value: bytes) -> bool:
+    """Whether a run of one character makes up a good part of a value."""
+    return any(len(run[0]) * 4 >= len(value) for run in _RUN.finditer(value))
+
+
 def strong_placeholder(value: bytes) -> str:
     """As `placeholder`, for values of which the form alone says much: only what random characters do not show by chance."""
-    if re.search(rb"(?i)example|placeholder|changeme|redacted|x{6}|\*{4}|\.{6}|1234567|abcdefg|(?:dummy|sample|fake)[_-]", value):
+    if _STRONG_PLACEHOLDER.search(value):
         return "it reads like a placeholder"
-    if _RUN.search(value):
+    if _monotonous(value):
         return "it repeats one character"
     return ""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,25 +23,6 @@ _TOKEN = re.compile(
 _KEY, _COMMA, _OPEN, _CLOSE = 2, 3, 4, 5
 
 
-def _shallow(levels: int) -> bytes:
-    """An expression for a whole object or array in which no more than so many levels are nested."""
-    inner = rb"[^\[\]{}\"]++|" + _STRING
-    whole = rb"[\[{](?:" + inner + rb")*+[\]}]"
-    for _ in range(levels):
-        whole = rb"[\[{](?:" + inner + b"|" + whole + rb")*+[\]}]"
-    return whole
-
-
-# What the offset is not in is passed over by the expressions below, at the speed of C and without a look at the finer
-# grammar. Inside what is nested deeper than this they fail and are tried again a level further down, so that no byte is
-# read more often than this.
-_LEVELS = 12
-_GAP = rb"[ \t\r\n]*+"
-_ITEM = _GAP + rb"(?:" + _STRING + b"|" + _SCALAR + b"|" + _shallow(_LEVELS) + b")" + _GAP + b","
-_WHOLE = re.compile(_shallow(_LEVELS), re.DOTALL)
-_ITEMS = re.compile(rb"(?:" + _ITEM + rb")++", re.DOTALL)
-_ONE_ITEM = re.compile(_ITEM, re.DOTALL)
-_MEMBERS = re.compile(rb"(?:" + _GAP + _STRING + _GAP + b":" + _ITEM + rb")++", re.DOTALL)
 _MARK = b"\xef\xbb\xbf"
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 
@@ -62,6 +45,34 @@ def path_at(data: bytes | bytearray | memoryview, offset: int) -> str | None:
     In JSON Lines the path is that inside the line.
     """
     return FieldPaths(data).at(offset)
+
+
+# What the offset is not in is passed over by expressions, at the speed of C and without a look at the finer grammar.
+# Inside what is nested deeper than this they fail and are tried again a level further down, so that no byte is read
+# more often than this.
+_LEVELS = 12
+
+
+class _Bulk(NamedTuple):
+    """Expressions for a whole object or array, for one or more items of an array, and for members of an object."""
+
+    whole: re.Pattern[bytes]
+    items: re.Pattern[bytes]
+    item: re.Pattern[bytes]
+    members: re.Pattern[bytes]
+
+
+@lru_cache(1)
+def _bulk() -> _Bulk:
+    inner = rb"[-+.,:\w \t\r\n]++|" + _STRING
+    whole = rb"[\[{](?:" + inner + rb")*+[\]}]"
+    for _ in range(_LEVELS):
+        whole = rb"[\[{](?:" + inner + b"|" + whole + rb")*+[\]}]"
+    gap = rb"[ \t\r\n]*+"
+    item = gap + rb"(?:" + _STRING + b"|" + _SCALAR + b"|" + whole + b")" + gap + b","
+    member = gap + _STRING + gap + b":" + item
+    patterns = (whole, b"(?:" + item + b")++", item, b"(?:" + member + b")++")
+    return _Bulk(*(re.compile(pattern, re.DOTALL) for pattern in patterns))
 
 
 class FieldPaths:
@@ -143,17 +154,18 @@ class FieldPaths:
             return
         label = self._stack[-1]
         if isinstance(label, int):
-            if items := _ITEMS.match(self._data, self._position, offset):
-                self._stack[-1] = label + len(_ONE_ITEM.findall(self._data, self._position, items.end()))
+            if items := _bulk().items.match(self._data, self._position, offset):
+                self._stack[-1] = label + len(_bulk().item.findall(self._data, self._position, items.end()))
                 self._position, self._expected = items.end(), _VALUE
-        elif self._expected != _VALUE and (members := _MEMBERS.match(self._data, self._position, offset)):
+        elif self._expected != _VALUE and (members := _bulk().members.match(self._data, self._position, offset)):
+            self._stack[-1] = None
             self._position, self._expected = members.end(), _NEED_KEY
 
     def _open(self, start: int, offset: int) -> None:
         if self._expected not in (_VALUE, _VALUE_OR_CLOSE):
             self._bad = start
             return
-        whole = _WHOLE.match(self._data, start, offset)
+        whole = _bulk().whole.match(self._data, start, offset)
         if whole is not None:
             self._position = whole.end()
             self._after_value()
@@ -182,6 +194,7 @@ class FieldPaths:
             self._stack[-1] = label + 1
             self._expected = _VALUE
         else:
+            self._stack[-1] = None
             self._expected = _NEED_KEY
 
     def _after_value(self) -> None:
@@ -280,7 +293,8 @@ class _ValueSearch:
         self._matched = 0  # how many components the way to the present place has in common with the path
 
     def run(self) -> ByteSpan | None:
-        text, wanted, position = self._text, len(self._parts), 0
+        text, wanted = self._text, len(self._parts)
+        position = len(_MARK) if text.startswith(_MARK) else 0
         found: ByteSpan | None = None
         while token := _TOKEN.match(text, position):
             position = token.end()
@@ -315,7 +329,7 @@ class _ValueSearch:
         """Enter a container, or pass over one that the path does not lead into."""
         depth = len(self._indexes)
         if self._matched < depth or depth >= len(self._parts):
-            whole = _WHOLE.match(self._text, start)
+            whole = _bulk().whole.match(self._text, start)
             if whole is not None:
                 return whole.end()
         array = self._text[start] == 0x5B

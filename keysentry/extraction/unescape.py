@@ -19,6 +19,7 @@ _BACKSLASH = re.compile(
     rb"""\\(?:["'\\/nrtbf]|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"""
 )
 _ENTITY = re.compile(rb"&(?:amp|lt|gt|quot|apos|nbsp|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
+_DOUBLED = re.compile(rb'""')
 _PERCENT = re.compile(rb"%[0-9a-fA-F]{2}")
 
 _SIMPLE = {
@@ -64,6 +65,13 @@ def entities(raw: bytes) -> View | None:
     if b"&" not in raw:
         return None
     return rewrite(raw, _ENTITY, _undo_entity)
+
+
+def doubled(raw: bytes) -> View | None:
+    """Undo the doubled quotes of a CSV cell; None if there are none."""
+    if b'""' not in raw:
+        return None
+    return rewrite(raw, _DOUBLED, _undo_doubled)
 
 
 def percent(raw: bytes) -> View | None:
@@ -135,6 +143,10 @@ def _undo_entity(reference: bytes) -> bytes:
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
         return _UNKNOWN
     return chr(code).encode()
+
+
+def _undo_doubled(_quotes: bytes) -> bytes:
+    return b'"'
 
 
 def _undo_percent(escape: bytes) -> bytes:

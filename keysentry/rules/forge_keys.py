@@ -28,7 +28,11 @@ def _putty(rng: random.Random, arg: str, _text: str) -> str:
     private = _ssh_string(rng.randbytes(32))
     version = arg or "3"
     mac = putty_mac(version.encode(), [kind, cipher, comment, public, private]).decode()
-    lines = [f"PuTTY-User-Key-File-{version}: {kind.decode()}", f"Encryption: {cipher.decode()}", f"Comment: {comment.decode()}"]
+    lines = [
+        f"PuTTY-User-Key-File-{version}: {kind.decode()}",
+        f"Encryption: {cipher.decode()}",
+        f"Comment: {comment.decode()}",
+    ]
     for name, raw in (("Public", public), ("Private", private)):
         body = _base64_lines(raw)
         lines += [f"{name}-Lines: {len(body)}", *body]
@@ -64,7 +68,9 @@ def _ssh2(rng: random.Random, _arg: str, _text: str) -> str:
     inner += _ssh_string(rng.randbytes(256))
     raw = b"\x3f\x6f\xf9\xeb" + struct.pack(">I", len(inner) + 8) + inner
     label = "SSH2 ENCRYPTED PRIVATE KEY"
-    return "\n".join([f"---- BEGIN {label} ----", 'Comment: "synthetic"', *_base64_lines(raw), f"---- END {label} ----"])
+    return "\n".join(
+        [f"---- BEGIN {label} ----", 'Comment: "synthetic"', *_base64_lines(raw), f"---- END {label} ----"]
+    )
 
 
 def _pem_cut(rng: random.Random, arg: str, _text: str) -> str:

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -29,9 +31,14 @@ def scan(own, capsys):
     return run
 
 
-def _spawn(*arguments: str, **options: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "keysentry", "scan", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+@contextmanager
+def _spawn(*arguments: object, **options: object) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "keysentry", "scan", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_table(scan, folder, key):
@@ -185,8 +192,8 @@ def test_a_baseline_of_another_key_is_refused(scan, own, folder, tmp_path_factor
     baseline = tmp_path_factory.mktemp("base") / "known.json"
     scan(folder, "--write-baseline", baseline)
     environment = os.environ | {"KEYSENTRY_KEY": "quite another key than that"}
-    process = _spawn(*own, str(folder), "--baseline", str(baseline), env=environment)
-    out, err = process.communicate(timeout=60)
+    with _spawn(*own, folder, "--baseline", baseline, env=environment) as process:
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
     assert "KEYSENTRY_KEY" in err and "Traceback" not in err
 
@@ -200,8 +207,8 @@ def test_sarif_says_new_with_a_baseline(scan, folder, tmp_path_factory):
 
 
 def test_standard_input(own, key):
-    process = _spawn(*own, "-", stdin=subprocess.PIPE)
-    out, err = process.communicate(f"token {key(1)}\n", timeout=60)
+    with _spawn(*own, "-", stdin=subprocess.PIPE) as process:
+        out, err = process.communicate(f"token {key(1)}\n", timeout=60)
     assert process.returncode == 1
     assert "1 finding: 1 high" in out
     assert err == "" or "compiling" in err
@@ -209,21 +216,20 @@ def test_standard_input(own, key):
 
 def test_head_ends_a_scan_quietly(own, tmp_path, key):
     (tmp_path / "many.txt").write_text("".join(f"{key(number)}\n" for number in range(3000)))
-    process = _spawn(*own, str(tmp_path), "--format", "jsonl", "--no-progress")
-    assert process.stdout is not None and process.stderr is not None
-    assert process.stdout.readline().startswith('{"rule"')
-    process.stdout.close()
-    told = process.stderr.read()
-    process.stderr.close()
-    assert process.wait(timeout=60) == 141
+    with _spawn(*own, tmp_path, "--format", "jsonl", "--no-progress") as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline().startswith('{"rule"')
+        process.stdout.close()
+        told = process.stderr.read()
+        assert process.wait(timeout=60) == 141
     assert "Traceback" not in told and "BrokenPipe" not in told
 
 
 def test_interrupt_reports_what_was_found(own, folder, key):
-    process = _spawn(*own, str(folder / "notes.txt"), "-", "--format", "jsonl", stdin=subprocess.PIPE)
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with _spawn(*own, folder / "notes.txt", "-", "--format", "jsonl", stdin=subprocess.PIPE) as process:
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "Interrupted" in err

@@ -3,13 +3,13 @@
 Algorithm. The pattern is parsed, and written again atom by atom as sets of bytes. Look-arounds and boundaries are
 dropped; a last repeat is cut to its minimum (so that a long token is reported once, not once a character) and a very
 long inner repeat ends the expression. Every byte that some notation would escape may also stand there in its escaped
-form: JSON and source code (backslash), HTML (entities).
+form: JSON and source code (backslash), HTML (entities), CSV (quotes doubled).
 
 Sets that hold the letters of an escape anyway (`u`, hexadecimal digits) simply take the backslash too: one set in a plain
 repeat costs the automaton nothing, a choice of forms inside a repeat does.
 
-Invariants. Whatever the pattern matches in a text, the expression matches in that text, in the text's JSON form and in
-its HTML form, and the match ends inside the pattern's match or its escaped form.
+Invariants. Whatever the pattern matches in a text, the expression matches in that text, in the text's JSON form, its
+CSV form and its HTML form, and the match ends inside the pattern's match or its escaped form.
 
 Limits. A character that needs no escape but was written as one (`\\u0041`) is not covered here; `triggers.py` is for
 that. `Unsupported` is raised for what cannot be widened (back-references, syntax that Python's `re` does not know).
@@ -211,6 +211,8 @@ def _atom(found: frozenset[int]) -> str:
         out.append(rf"\x5c+[{re.escape(forms)}]")
     if found & _UNICODE_FORMS:
         out.append(r"\x5c+u[0-9a-fA-F]{4}")
+    if 0x22 in found:
+        out.append(r"\x22\x22")
     out += [entity for byte, entity in _ENTITIES.items() if byte in found]
     return plain if len(out) == 1 else f"(?:{'|'.join(out)})"
 

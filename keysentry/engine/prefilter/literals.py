@@ -29,9 +29,10 @@ _FORMS: tuple[dict[int, bytes], ...] = (
     {0x2F: b"\\/", 0x22: b'\\"', 0x27: b"\\'"},
     {0x2F: b"\\\\\\/", 0x22: b'\\\\\\"', 0x27: b"\\\\\\'"},
     {byte: rf"\u{byte:04x}".encode() for byte in b"\"'/<>&=+`"},
+    {0x22: b'""'},
     {0x26: b"&amp;", 0x3C: b"&lt;", 0x3E: b"&gt;", 0x22: b"&quot;", 0x27: b"&#39;"},
 )
-"""How the bytes that a notation escapes are written in it: as they are, JSON (once, twice, by number), HTML."""
+"""How the bytes that a notation escapes are written in it: as they are, JSON (once, twice, by number), CSV, HTML."""
 
 Strings = frozenset[bytes]
 
