@@ -38,11 +38,10 @@ test: lint check  ## lint, types, import contracts and all tests
 check: $(STAMP)  ## the tests alone
 	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
 
-lint: $(STAMP)  ## format, ruff, mypy --strict and the import contracts
-	$(BIN)/ruff format --check $(CHECKED)
-	$(BIN)/ruff check $(CHECKED)
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+lint: $(STAMP)  ## format, ruff, mypy --strict and the import contracts; all of them, whatever the first ones say
+	@failed=0; for tool in 'ruff format --check $(CHECKED)' 'ruff check $(CHECKED)' mypy lint-imports; do \
+		echo "$$tool"; $(BIN)/$$tool || failed=1; \
+	done; exit $$failed
 
 format: $(STAMP)  ## put the code into shape
 	$(BIN)/ruff check --fix $(CHECKED)

@@ -232,12 +232,22 @@ def build_tree(target: Path) -> None:
         shutil.copytree(build(part), target / part, copy_function=os.link)
 
 
+def build_slack_folder(target: Path) -> None:
+    """`chat-tree` as what it is: an unpacked Slack export, with its lists of channels and users."""
+    shutil.copytree(build("chat-tree"), target, copy_function=os.link)
+    (target / "channels.json").write_text(_channels())
+    (target / "users.json").write_text("[]")
+
+
+def _channels() -> str:
+    return json.dumps([{"id": f"C{n:08d}", "name": f"channel-{n:02d}", "is_archived": False} for n in range(40)])
+
+
 def build_slack_zip(target: Path) -> None:
     """A Slack export of one gigabyte of JSON, deflated, in day files of the size of a busy channel's."""
     messages = planted(varied(), 3_000)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as export:
-        channels = [{"id": f"C{n:08d}", "name": f"channel-{n:02d}", "is_archived": False} for n in range(40)]
-        export.writestr("channels.json", json.dumps(channels))
+        export.writestr("channels.json", _channels())
         export.writestr("users.json", "[]")
         for name, content in _until(day_files(messages, 250_000), 1_000_000_000):
             export.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
@@ -271,6 +281,7 @@ CORPORA: dict[str, tuple[str, Callable[[Path], None]]] = {
     "chat-sample": ("chat-sample", build_chat_sample),
     "source-tree": ("source-tree", build_source_tree),
     "tree": ("tree", build_tree),
+    "slack-folder": ("slack-folder", build_slack_folder),
     "slack-zip": ("slack-export.zip", build_slack_zip),
     "jsonl-2gb": ("chat-2gb.jsonl", build_jsonl),
     "chat-texts": ("chat-texts.jsonl", build_texts),

@@ -14,6 +14,8 @@ import msgspec
 
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
+BYTE_CODE = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED"}
+"""Variables that would make Python compile every module anew in every run, as no installed program does."""
 
 
 class Run(msgspec.Struct):
@@ -32,12 +34,21 @@ class Failed(Exception):
     """A contestant that did not run as its definition says."""
 
 
+def environment(byte_code: Path) -> dict[str, str]:
+    """The surroundings of every contestant; byte code of Python files is kept in a folder of the benchmarks."""
+    return {name: value for name, value in os.environ.items() if name not in BYTE_CODE} | {
+        "PYTHONPYCACHEPREFIX": str(byte_code)
+    }
+
+
 def run(command: list[str], *, allowed: tuple[int, ...], inside: bool, log: Path, cwd: Path) -> Run:
     """Run a command to its end, its output going to `log`. Raises `Failed` on an exit code that is not `allowed`."""
     busy = machine_seconds()
     started = time.perf_counter()
     with log.open("wb") as out, log.with_suffix(".err").open("wb") as errors:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=cwd)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, cwd=cwd, env=environment(cwd / "byte-code")
+        )
         _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -54,7 +65,14 @@ def peak_memory(command: list[str], *, log: Path, cwd: Path) -> int:
     """Run a command once more, untimed, and give the largest memory of its whole process tree together, in bytes."""
     peak = 0
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL, cwd=cwd)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+            cwd=cwd,
+            env=environment(cwd / "byte-code"),
+        )
         done = threading.Event()
 
         def sample() -> None:

@@ -1,1 +1,65 @@
-"""keysentry finds leaked credentials in chat, spreadsheets, documents and storage, and acts on them."""
+"""keysentry finds leaked credentials in chat, spreadsheets, documents and storage, and acts on them.
+
+    from keysentry import Scanner
+
+    for finding in Scanner().scan_text(text):
+        print(finding.title, finding.secret, finding.location.line)
+
+`Scanner` scans texts, streams of texts, records and files; `load_rules` reads rule packs; `Finding` says what was found, where, how surely
+and why. A `Finding.secret` never prints: `.reveal()` is the one way in. Every error is a `KeysentryError`.
+"""
+
+from keysentry.__about__ import VERSION as __version__
+from keysentry.errors import (
+    ConfigError,
+    InputError,
+    KeysentryError,
+    MissingExtraError,
+    RuleError,
+    RulePackError,
+)
+from keysentry.model.finding import Finding, Lifetime, Reason, Severity, Skipped
+from keysentry.model.location import ByteSpan, Location, Step
+from keysentry.model.record import Exposure, Part, Record, Segment, Unit
+from keysentry.model.sensitive import Sensitive
+from keysentry.model.summary import Summary
+from keysentry.rules.load import decode_rules, load_rules, merge
+from keysentry.rules.schema import Pack, Provider, Requirement, Rule, RuleSet
+from keysentry.scan import FileOptions, Progress, Scan, Scanner
+
+__all__ = [
+    "ByteSpan",
+    "ConfigError",
+    "Exposure",
+    "FileOptions",
+    "Finding",
+    "InputError",
+    "KeysentryError",
+    "Lifetime",
+    "Location",
+    "MissingExtraError",
+    "Pack",
+    "Part",
+    "Progress",
+    "Provider",
+    "Reason",
+    "Record",
+    "Requirement",
+    "Rule",
+    "RuleError",
+    "RulePackError",
+    "RuleSet",
+    "Scan",
+    "Scanner",
+    "Segment",
+    "Sensitive",
+    "Severity",
+    "Skipped",
+    "Step",
+    "Summary",
+    "Unit",
+    "__version__",
+    "decode_rules",
+    "load_rules",
+    "merge",
+]

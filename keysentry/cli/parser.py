@@ -7,8 +7,11 @@ option is added), and a misspelt option is told the nearest one that exists.
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import NoReturn
 
 _UNITS = {
@@ -20,11 +23,26 @@ _UNITS = {
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
 
+class _Help(argparse.HelpFormatter):
+    """Help as wide as the terminal, up to a hundred columns. (argparse would load `shutil` to ask for the width.)"""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=_width())
+
+
+@cache
+def _width() -> int:
+    try:
+        return min(os.get_terminal_size(sys.stdout.fileno()).columns, 102) - 2
+    except (OSError, ValueError, AttributeError):
+        return 100
+
+
 class Parser(argparse.ArgumentParser):
     """An argparse parser with the habits above."""
 
     def __init__(self, prog: str, description: str) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        super().__init__(prog=prog, description=description, allow_abbrev=False, formatter_class=_Help)
 
     def parse(self, arguments: list[str]) -> argparse.Namespace:
         """Parse a command line; on a fault, say it in one line and leave with 2."""

@@ -112,7 +112,7 @@ class Engine:
             offsets = sorted(by_target[target])
             if target < len(self._rules):
                 yield from self._confirmed(target, buffer, bounds, offsets, nature, slow)
-            elif depth < DEPTH:
+            elif depth < DEPTH and target < len(self._rules) + len(CODINGS):
                 yield from self._decoded(target, buffer, bounds, offsets, nature, slow, depth)
 
     def _confirmed(

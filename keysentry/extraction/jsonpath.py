@@ -249,7 +249,7 @@ def _key(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _components(path: str) -> list[str | int] | None:
+def components(path: str) -> list[str | int] | None:
     """A path taken apart; None if it is none."""
     parts: list[str | int] = []
     position = 0
@@ -276,7 +276,7 @@ def value_span(data: bytes | bytearray | memoryview, path: str) -> ByteSpan | No
     None if there is no such value, or it is an object or an array. Of a key that comes twice the last one counts,
     as it does for those who decode the text.
     """
-    parts = _components(path)
+    parts = components(path)
     if parts is None:
         return None
     text = data if isinstance(data, bytes) else bytes(data)
@@ -337,3 +337,43 @@ class _ValueSearch:
         if array:
             self._label(0)
         return position
+
+
+def array_elements(data: bytes) -> tuple[list[tuple[int, int]], bool]:
+    """The elements of the array that a text is, as spans, as far as their brackets and commas are whole.
+
+    Also whether the array came to its proper end. For text that a decoder refuses; the elements are not checked inside.
+    """
+    opening = _TOKEN.match(data, len(_MARK) if data.startswith(_MARK) else 0)
+    spans: list[tuple[int, int]] = []
+    if opening is None or opening[_OPEN] != b"[":
+        return spans, False
+    position = opening.end()
+    while token := _TOKEN.match(data, position):
+        kind = token.lastindex or 0
+        if kind == _CLOSE:
+            return spans, token[_CLOSE] == b"]"
+        if kind in (_KEY, _COMMA):
+            return spans, False
+        start = token.start(kind)
+        end = _closing(data, start, token.end()) if kind == _OPEN else token.end()
+        following = _TOKEN.match(data, end) if end else None
+        if not end:
+            return spans, False
+        spans.append((start, end))
+        if following is None or following.lastindex not in (_COMMA, _CLOSE):
+            return spans, False
+        position = following.end() if following.lastindex == _COMMA else end
+    return spans, False
+
+
+def _closing(data: bytes, start: int, inside: int) -> int:
+    """Where the object or array that opens at `start` ends; 0 if it does not."""
+    whole = _bulk().whole.match(data, start)
+    if whole is not None:
+        return whole.end()
+    depth, position = 1, inside
+    while depth and (token := _TOKEN.match(data, position)):
+        depth += {_OPEN: 1, _CLOSE: -1}.get(token.lastindex or 0, 0)
+        position = token.end()
+    return 0 if depth else position

@@ -144,6 +144,12 @@ def _rule_name(source: Source, index: str) -> str:
         return f"rule {index}"
 
 
+def merge(*rule_sets: RuleSet) -> RuleSet:
+    """One set of the rules of several; of rules with the same id the last one stands."""
+    rules = {rule.id: (rule, rule_set.providers[rule.id]) for rule_set in rule_sets for rule in rule_set.rules}
+    return RuleSet(tuple(rules[key][0] for key in sorted(rules)), {key: rules[key][1] for key in sorted(rules)})
+
+
 def load_rules(*paths: str | Path, pack: str | None = "default") -> RuleSet:
     """Load the built-in rules of a named set (None: none of them) and those of the files or folders named.
 
@@ -151,3 +157,8 @@ def load_rules(*paths: str | Path, pack: str | None = "default") -> RuleSet:
     """
     sources = built_in_sources(pack) if pack else []
     return decode([*sources, *file_sources(Path(path) for path in paths)])
+
+
+def decode_rules(toml: str, name: str = "rules in code") -> RuleSet:
+    """Rules written in code, in the notation of a pack file; `name` is how messages call them. Raises `RulePackError`."""
+    return decode([Source(name, name, toml.encode())])

@@ -9,12 +9,17 @@ Invariants. The result is that of decoding every message: whatever a rule matche
 from __future__ import annotations
 
 import os
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 import msgspec
 
+from keysentry.engine.engine import Engine
+from keysentry.engine.prefilter.base import Buffer, Event, Prefilter, Target
 from keysentry.extraction.formats import slack
+from keysentry.extraction.formats.slackmarkup import MARKUP_GLUE
 from keysentry.extraction.jsonpath import value_span
 from keysentry.extraction.unescape import backslash
 from keysentry.model.finding import Finding, Skipped
@@ -23,6 +28,9 @@ from keysentry.scan.document import Document, DocumentScanner, Outcome
 from keysentry.scan.locate import line_and_column
 from keysentry.scan.records import scan_records
 from keysentry.scan.walk import Folder
+
+GLUE = 1 << 20
+"""The target of events of markup: above every rule and every encoding, which is why the engine passes over it."""
 
 
 class Export:
@@ -61,6 +69,10 @@ class Export:
         workspace, skipped = slack.Workspace.read(read, names)
         return cls(root, workspace, [msgspec.structs.replace(one, place=root + one.place) for one in skipped])
 
+    def glue(self, engine: Engine, buffer: Buffer) -> list[Event]:
+        """Events where undoing a message's markup joins text, so that the message must be read as a person reads it."""
+        return _glue(engine.name).events(buffer)
+
     def holds(self, path: str) -> bool:
         """Whether a file (its path, or its name in the archive) is a day of one of the export's channels."""
         return slack.day_channel(path.removeprefix(self.root), self._workspace) is not None
@@ -70,11 +82,11 @@ class Export:
         name = document.members[-1] if document.members else document.path.removeprefix(self.root)
         channel = slack.day_channel(name, self._workspace)
         assert channel is not None
-        spans = slack.elements(data)
+        spans, damage = slack.elements(data)
         ends = [end for _start, end in spans]
         wanted = sorted({number for offset in offsets if (number := bisect_left(ends, offset)) < len(spans)})
         findings: list[Finding] = []
-        skipped: list[Skipped] = []
+        skipped = [Skipped(document.place, damage, partial=True)] if damage else []
         for number in wanted:
             start, end = spans[number]
             raw = data[start:end]
@@ -83,6 +95,25 @@ class Export:
             for _record, finding in scan_records(scanner.engine, scanner.maker, [record], skipped):
                 findings.append(_placed(finding, document, data, start, raw))
         return Outcome(findings, skipped)
+
+
+class _Expression:
+    """A prefilter for one regular expression, where Vectorscan is not there."""
+
+    name = "re"
+
+    def events(self, buffer: Buffer) -> list[Event]:
+        """The ends of all its matches."""
+        return [(GLUE, match.end()) for match in re.finditer(MARKUP_GLUE, buffer)]
+
+
+@cache
+def _glue(engine: str) -> Prefilter:
+    if engine != "vectorscan":
+        return _Expression()
+    from keysentry.engine.prefilter.vectorscan import VectorscanPrefilter, compile_database
+
+    return VectorscanPrefilter(compile_database([Target(GLUE, MARKUP_GLUE.decode("ascii"), ())]))
 
 
 def _days_below(folder: Folder) -> Iterable[str]:

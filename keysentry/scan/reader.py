@@ -164,6 +164,8 @@ class _Run:
         if not self._starts:
             return
         events = self._scanner.engine.events(self._view[: self._used])
+        if self._export is not None:
+            events += self._export.glue(self._scanner.engine, self._view[: self._used])
         if events:
             for number, found in by_segment(events, self._starts, self._ends):
                 start, end = self._starts[number], self._ends[number]

@@ -6,7 +6,6 @@ it reports something are offsets worked out, so that a text without a hit costs 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 
@@ -26,10 +25,7 @@ def batches(texts: Iterable[Text]) -> Iterator[Sequence[Text]]:
     """Cut a stream of texts into lists of at most `BATCH` texts and, where they are long, about `BATCH_BYTES` characters."""
     stream = iter(texts)
     while batch := list(islice(stream, BATCH)):
-        if sum(map(len, batch)) <= 2 * BATCH_BYTES:
-            yield batch
-        else:
-            yield from _cut(batch)
+        yield from (batch,) if sum(map(len, batch)) <= 2 * BATCH_BYTES else _cut(batch)
 
 
 def _cut(batch: list[Text]) -> Iterator[Sequence[Text]]:
@@ -49,36 +45,27 @@ def encode(text: Text) -> bytes:
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
 
 
-def joined(batch: Sequence[Text]) -> bytes:
-    """The texts of a batch as UTF-8, with a line end after each but the last."""
+def encoded(batch: Sequence[Text]) -> Sequence[bytes]:
+    """The texts of a batch as UTF-8."""
+    if set(map(type, batch)) == {bytes}:
+        return batch  # type: ignore[return-value]
     try:
-        return "\n".join(batch).encode("utf-8", "surrogatepass")  # type: ignore[arg-type]
-    except TypeError:
-        return b"\n".join(map(encode, batch))
-
-
-def offsets(batch: Sequence[Text], size: int) -> tuple[list[int], list[int]]:
-    """Where each text begins and ends in the joined buffer, of `size` bytes."""
-    lengths = list(map(len, batch))
-    if sum(lengths) + len(batch) - 1 != size:
-        lengths = [len(encode(text)) for text in batch]
-    ends = [end - 1 for end in accumulate(length + 1 for length in lengths)]
-    return [end - length for end, length in zip(ends, lengths, strict=True)], ends
+        return [text.encode() for text in batch]  # type: ignore[union-attr]
+    except (AttributeError, UnicodeEncodeError):
+        return [encode(text) for text in batch]
 
 
 def scan_batch(engine: Engine, batch: Sequence[Text], nature: Nature | None = None) -> Iterator[tuple[int, int, Result]]:
     """Scan the texts of one batch: (number of the text, where it begins in the joined buffer, its result), where it has one."""
-    buffer = joined(batch)
+    texts = encoded(batch)
+    buffer = b"\n".join(texts)
     events = engine.events(buffer)
     if not events:
         return
-    starts, ends = offsets(batch, len(buffer))
+    following = list(accumulate(map((1).__add__, map(len, texts))))
+    starts = [0, *following[:-1]]
+    ends = [start - 1 for start in following]
     for number, found in by_segment(events, starts, ends):
         result = engine.judge(buffer, (starts[number], ends[number]), found, nature)
         if result.matches or result.below or result.slow:
             yield number, starts[number], result
-
-
-def segment_of(starts: Sequence[int], offset: int) -> int:
-    """The number of the segment that holds an offset."""
-    return bisect_right(starts, offset) - 1
