@@ -87,11 +87,11 @@ def _integrations(planter: Planter, path: str) -> str:
     """A table that somebody kept keys in."""
     head = ["integration", "owner", "status", "API key", "notes"]
     rows = [
-        ["Mailgun", "Freya", "active", "<<mailgun.api-key>>", "for the newsletter"],
+        ["Mailgun", "Freya", "active", "{{mailgun.api-key}}", "for the newsletter"],
         ["Sentry", "Goran", "active", "(in the vault)", ""],
-        ["Shopify", "Hana", "active", "<<shopify.access-token>>", "custom app"],
+        ["Shopify", "Hana", "active", "{{shopify.access-token}}", "custom app"],
         ["Maps", "Emeka", "trial", "<your key here>", "not set up yet"],
-        ["Postman", "Chiara", "active", "<<postman.api-key>>", "shared workspace"],
+        ["Postman", "Chiara", "active", "{{postman.api-key}}", "shared workspace"],
         ["Tracker", "Ana", "off", "00000000-0000-0000-0000-000000000000", ""],
     ]
     return planter.plant(_table([head, *rows]), path=path)
@@ -105,16 +105,16 @@ def _log(rng: random.Random, planter: Planter, path: str) -> str:
             "time": f"2026-03-{2 + number // 60:02d}T09:{number % 60:02d}:11Z",
             "level": rng.choice(["info"] * 9 + ["warn"]),
             "service": rng.choice(lists["service"]),
-            "request_id": "<<uuid>>",
-            "commit": "<<commit>>",
+            "request_id": "{{uuid}}",
+            "commit": "{{commit}}",
             "message": f"{rng.choice(lists['verb'])} the {rng.choice(lists['thing'])}",
         }
         if number == 217:
-            entry |= {"level": "error", "headers": {"Authorization": "Bearer <<jwt.token>>", "Accept": "*/*"}}
+            entry |= {"level": "error", "headers": {"Authorization": "Bearer {{jwt.token}}", "Accept": "*/*"}}
         if number == 431:
             entry |= {
                 "level": "error",
-                "message": "cannot connect: <<connection-string.postgres>>",
+                "message": "cannot connect: {{connection-string.postgres}}",
             }
         lines.append(json.dumps(entry))
     return planter.plant("\n".join(lines) + "\n", path=path)
@@ -123,12 +123,12 @@ def _log(rng: random.Random, planter: Planter, path: str) -> str:
 def _backup(planter: Planter, path: str) -> bytes:
     """A home folder in a tar.gz, with an older one inside it."""
     old = {
-        "old/.npmrc": "registry=https://registry.npmjs.org/\n//registry.npmjs.org/:_authToken=<<npm.access-token>>\n",
+        "old/.npmrc": "registry=https://registry.npmjs.org/\n//registry.npmjs.org/:_authToken={{npm.access-token}}\n",
         "old/todo.txt": "rotate the keys\nask where the vault is\n",
     }
     new = {
-        "home/.ssh/id_rsa": "<<private-key.pem>>\n",
-        "home/.bash_history": "cd shop\ngit pull\nmake test\ngit log <<commit>>\nls -la\n",
+        "home/.ssh/id_rsa": "{{private-key.pem}}\n",
+        "home/.bash_history": "cd shop\ngit pull\nmake test\ngit log {{commit}}\nls -la\n",
         "home/.netrc": "machine git.example.com\nlogin ana\npassword <your password>\n",
     }
     inner = "home/archive/old.tar.gz"

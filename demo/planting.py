@@ -15,7 +15,7 @@ from keysentry.rules.forge import forge
 from keysentry.rules.load import load_rules
 from keysentry.rules.schema import Rule
 
-_MARK = re.compile(r"<<([a-z0-9.-]+)(?:/([A-Za-z0-9_-]+))?>>")
+_MARK = re.compile(r"\{\{([a-z0-9.-]+)(?:/([A-Za-z0-9_-]+))?\}\}")
 
 
 class Planted(msgspec.Struct, omit_defaults=True):
@@ -36,7 +36,7 @@ class Planted(msgspec.Struct, omit_defaults=True):
 
 
 class Planter:
-    """Replaces `<<rule.id>>`, `<<rule.id/companion>>` and the harmless `<<uuid>>`, `<<commit>>`, ... in texts."""
+    """Replaces `{{rule.id}}`, `{{rule.id/companion}}` and the harmless `{{uuid}}`, `{{commit}}`, ... in texts."""
 
     def __init__(self, rng: random.Random) -> None:
         self.planted: list[Planted] = []

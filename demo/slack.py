@@ -109,7 +109,7 @@ class Workspace:
     def _sentence(self, kind: str) -> str:
         """A line of talk with its words chosen."""
         words = {name: self._rng.choice(choices) for name, choices in WORDS["lists"].items()}
-        return self._planter.plant(self._rng.choice(WORDS["talk"][kind]).format_map(words))
+        return self._planter.plant(self._rng.choice(WORDS["talk"][kind])).format_map(words)
 
     def _thread(self, room: dict[str, object], time: datetime.datetime) -> None:
         parent = self._say(room, time, self._sentence("lines"))
@@ -146,7 +146,7 @@ class Workspace:
     def _say(self, room: dict[str, object], time: datetime.datetime, text: str) -> Message:
         members = room["entry"]["members"]  # type: ignore[index]
         message: Message = {
-            "client_msg_id": self._planter.plant("<<uuid>>"), "type": "message",
+            "client_msg_id": self._planter.plant("{{uuid}}"), "type": "message",
             "user": self._rng.choice(members), "ts": f"{time.timestamp():.0f}.{self._rng.randrange(1_000_000):06d}",
             "team": "T0SHOP00001",
         }  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 from keysentry.checks.base import Check
 from keysentry.checks.clouds import aws_account_id, aws_bedrock, google_service_account
 from keysentry.checks.jose import jwt
-from keysentry.checks.keys import age, pem, putty
+from keysentry.checks.keys import age, der_key, pem, putty
 from keysentry.checks.markers import grafana_crc32, openai_marker
 from keysentry.checks.urls import basic_auth, url_password
 from keysentry.checks.vendors import (
@@ -29,6 +29,7 @@ CHECKS: dict[str, Check] = {
     "aws-account-id": aws_account_id,
     "aws-bedrock": aws_bedrock,
     "basic-auth": basic_auth,
+    "der-key": der_key,
     "discord-token": discord_token,
     "github-crc32": github_crc32,
     "gitlab-routable": gitlab_routable,

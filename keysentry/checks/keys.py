@@ -56,6 +56,18 @@ def pem(block: bytes) -> Verdict:
     return _outline(label, body, data)
 
 
+def der_key(value: bytes) -> Verdict:
+    """Read a private key in base64 without BEGIN and END (PKCS #1, RFC 8017; PKCS #8, RFC 5958)."""
+    try:
+        raw = base64.b64decode(value, validate=True)
+        whole = _rsa(raw) or _pkcs8(raw)
+    except (binascii.Error, IndexError, ValueError):
+        whole = None
+    if whole is None:
+        return Verdict(None, "the bytes do not parse as a private key")
+    return Verdict(True, "the bytes parse as a private key", facts=(("encrypted", "no"),))
+
+
 def _outline(label: str, body: bytes, data: bytes) -> Verdict:
     """Whether the body holds what the label promises."""
     try:

@@ -17,14 +17,15 @@ _WORDS = frozenset(
     admin root guest test tests testing example examples sample demo dummy fake default changeme changeit
     postgres postgresql mysql mariadb mongo mongodb redis rabbitmq rabbit amqp oracle mssql sa
     none null nil undefined empty redacted hidden masked removed censored sanitized snip todo tbd fixme
+    apitoken accesstoken authtoken usertoken passwort kennwort senha contrasena motdepasse wachtwoord
     secretpassword supersecret mysecret x-access-token oauth2 x-oauth-basic git
     """.split()
-)
+) | {"密码".encode(), "口令".encode(), "пароль".encode(), "contraseña".encode(), "パスワード".encode()}
 """What documentation writes in the place of a password, and the defaults of images that are public."""
 
 _VARIABLE = re.compile(
     rb"""
-      \$[A-Z_][A-Z0-9_]* | \$[a-z][a-zA-Z_]* | \$[({\[] .* | %\(\w+\)[sd] | %\w+% | %[sdvr] | %\d\$s
+      \$[A-Z_][A-Z0-9_]* | \$[A-Za-z_]+ | \$[({\[] .* | %\(\w+\)[sd] | %{1,2}\w+%{1,2} | %[sdvr] | %\d\$s
     | \#\{ .* | @\{ .* | \{ .* \} | \{\{ .*
     | <.* | \[ .* \] | \( .* \) | __\w+__ | :\w+ | &\w+;.* | \\\( .* | .* (?: \$\{ | \{\{ | \}\} | <% | \$\( ) .*
     | (?i: process\.env | os\.environ | os\.getenv | getenv | env[.\[(]
@@ -35,16 +36,23 @@ _VARIABLE = re.compile(
 """A value that something else is put in for before it is used."""
 
 _MASKED = re.compile(
-    rb"[*.x\-_#?~\xe2\x80\xa2\xa6]{2,}|(?:\*{3}|\.{3}|\xe2\x80[\xa2\xa6]).*|.*(?:\*{3}|\.{3}|\xe2\x80\xa6|xxxx+)",
+    rb"[*.x\-_#?~\xe2\x80\xa2\xa6]{2,}|(?:\*{3}|\.{3}|\xe2\x80[\xa2\xa6]).*|.*(?:\*{3}|\.{3}|\xe2\x80\xa6|xxxx+)|.{1,8}\*{2,}",
     re.I | re.DOTALL,
 )
 _CONSTANT = re.compile(rb"[A-Z]{2,20}(?:_[A-Z0-9]{1,20}){1,6}")
 """The name of a variable or of a constant."""
 _DESCRIBED = re.compile(
-    rb"(?i)(?:(?:your|my|the|some|a|an|new|old|user|db|database|redis|mongo|postgres|mysql|test|encoded|example|insert|enter|add|put|replace)"
-    rb"[-_. ]?){1,4}(?:super[-_. ]?)?(?:secret|secure|strong|long|complex|actual|real)?[-_. ]?"
-    rb"(?:user|db)?[-_. ]?(?:password|passwd|passw0rd|pass|pwd|secret|token|key|here)(?:[-_. ]?(?:here|goes|value))?"
+    rb"""(?i)
+    (?: (?: your | my | the | some | a | an | this | new | old | user | db | database | redis | mongo | postgres | mysql
+        | app | api | access | auth | bearer | bot | test | encoded | example | sample | dummy | fake | invalid | wrong
+        | bad | correct | valid | insert | enter | add | put | replace | super ) [-_. ]? ){1,4}
+    (?: secret | secure | strong | long | complex | actual | real )? [-_. ]? (?: user | db )? [-_. ]?
+    (?: password | passwd | passw0rd | pass | pwd | secret | token | key | here )
+    (?: [-_. ]? (?: here | goes | value ) )?
+    """,
+    re.VERBOSE,
 )
+"""What a password is called, in the place of one."""
 
 _PUBLIC_PAIRS = frozenset({"e30592c37ff33ddb"})
 """SHA-256 (16 hex digits) of the user and password of RFC 7617's example."""
@@ -57,7 +65,7 @@ def url_password(password: bytes) -> Verdict:
     about anything else: a password has no form that could be proved.
     """
     value = unquote_to_bytes(password).strip()
-    word = value.lower().strip(b"\"'")
+    word = value.lower().strip(b"\"'-_*~")
     if word in _WORDS:
         return Verdict(False, "a placeholder or a public default")
     if _VARIABLE.fullmatch(value):

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from keysentry.report.closing import size
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
@@ -18,27 +20,20 @@ PATIENCE = 0.3
 class ProgressBar:
     """Shows how far a scan is; used as the scanner's callback, and closed before anything else is written."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._started = time.monotonic()
         self._bar: Bar | None = None
 
     def __call__(self, progress: Progress) -> None:
         """Show `progress`, once the scan has taken long enough."""
+        elapsed = time.monotonic() - self._started
+        if elapsed < self._patience:
+            return
+        text = describe(progress, elapsed)
         if self._bar is None:
-            if time.monotonic() - self._started < PATIENCE:
-                return
-            self._bar = _new_bar()
-            self._bar.start()
-        known = progress.total_files is not None
-        files = f"{progress.files:,}/{progress.total_files:,} files" if known else f"{progress.files:,} files"
-        # File names are not told: one may hold control characters, and none can be read at this speed.
-        self._bar.update(
-            self._bar.task_ids[0],
-            total=progress.total_bytes,
-            completed=progress.bytes,
-            files=files,
-            found=f"{progress.findings:,} found",
-        )
+            self._bar = _new_bar(text)
+        self._bar.update(self._bar.task_ids[0], total=progress.total_files, completed=progress.files, description=text)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -47,21 +42,26 @@ class ProgressBar:
             self._bar = None
 
 
-def _new_bar() -> Bar:
+def describe(progress: Progress, elapsed: float) -> str:
+    """How far a scan is, in words. No file names: one may hold anything, and none can be read at this speed."""
+    files = f"{progress.files:,}" if progress.total_files is None else f"{progress.files:,}/{progress.total_files:,}"
+    rate = size(progress.bytes / elapsed) if elapsed else "0 bytes"
+    return f"{files} files  {size(progress.bytes)}  {rate}/s  {progress.findings:,} found"
+
+
+def _new_bar(text: str) -> Bar:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     bar = Progress(
         BarColumn(bar_width=24),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TextColumn("{task.fields[files]}"),
-        TextColumn("{task.fields[found]}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
         console=Console(file=sys.stderr),
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,
     )
-    bar.add_task("", total=None, files="", found="")
+    bar.add_task(text, total=None)
+    bar.start()
     return bar

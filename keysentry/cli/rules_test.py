@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from keysentry.cli.parser import Parser, whole
 from keysentry.cli.rule_options import add_rule_options, load_chosen
+from keysentry.report.closing import plural
+
+if TYPE_CHECKING:
+    from keysentry.tuning.prove import ProofRow
 
 ENGINES = ("vectorscan", "ahocorasick")
-
-
-class Row(Protocol):
-    """What the proof says of one rule."""
-
-    rule: str
-    forged: int
-    found: int
-    missed: int
-    near_misses_reported: int
-    notes: Sequence[str] | str
 
 
 def configure(parser: Parser) -> None:
@@ -37,37 +29,30 @@ def configure(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prove the rules and write a table; 1 if a forged credential was missed."""
-    prove = importlib.import_module("keysentry.tuning.prove").prove
+    from keysentry.tuning.prove import prove
+
     engines = tuple(arguments.engine) or ENGINES
-    rows: Sequence[Row] = prove(load_chosen(arguments), count=arguments.count, seed=arguments.seed, engines=engines)
+    rows = prove(load_chosen(arguments), count=arguments.count, seed=arguments.seed, engines=engines)
     sys.stdout.write(render(rows))
     return 1 if any(row.missed for row in rows) else 0
 
 
-def render(rows: Sequence[Row]) -> str:
+def render(rows: Sequence[ProofRow]) -> str:
     """One line a rule, and the sums."""
-    header = ("rule", "forged", "found", "missed", "near misses reported", "notes")
-    cells = [
-        (
-            row.rule,
-            str(row.forged),
-            str(row.found),
-            str(row.missed),
-            str(row.near_misses_reported),
-            row.notes if isinstance(row.notes, str) else "; ".join(row.notes),
-        )
-        for row in rows
-    ]
+    header = ("rule", "forged", "found", "by another", "missed", "near misses reported", "notes")
+    cells = [(row.rule, *map(str, _figures(row)), "; ".join(row.notes)) for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     lines = [
         "  ".join(
-            cell.rjust(width) if 0 < at < 5 else cell.ljust(width)
+            cell.rjust(width) if 0 < at < len(header) - 1 else cell.ljust(width)
             for at, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in [header, *cells]
     ]
-    missed = sum(row.missed for row in rows)
-    near = sum(row.near_misses_reported for row in rows)
-    forged = sum(row.forged for row in rows)
-    sums = f"{len(rows)} rules, {forged} forged, {missed} missed, {near} near misses reported"
-    return "\n".join([*lines, "", sums, ""])
+    forged, found, other, missed, near = (sum(column) for column in zip(*map(_figures, rows), strict=True))
+    sums = f"{plural(len(rows), 'rule')}, {forged} forged: {found} found, {other} by another rule, {missed} missed"
+    return "\n".join([*lines, "", f"{sums}; near misses reported: {near}", ""])
+
+
+def _figures(row: ProofRow) -> tuple[int, ...]:
+    return (row.forged, row.found, row.by_other, row.missed, row.near_misses_reported)

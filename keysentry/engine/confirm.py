@@ -13,12 +13,15 @@ Limits. A view's window reaches `VIEW_REACH` bytes to both sides; one expression
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from keysentry.engine.prefilter.base import Buffer
 from keysentry.engine.program import CompiledRule
 from keysentry.extraction.unescape import backslash, doubled, entities
 from keysentry.model.location import ByteSpan, OffsetMap
+
+if TYPE_CHECKING:
+    import regex
 
 TIME_LIMIT = 0.5
 MARGIN = 64
@@ -86,10 +89,11 @@ def ranges(offsets: Sequence[int], reach: int) -> Iterator[tuple[int, int]]:
 
 
 def confirm(
-    number: int, rule: CompiledRule, buffer: Buffer, bounds: tuple[int, int], offsets: Sequence[int], *, json: bool
+    number: int, rule: CompiledRule, buffer: Buffer, bounds: tuple[int, int], offsets: Sequence[int], *, json: bool, cells: bool = True
 ) -> Iterator[Candidate]:
     """The candidates of one rule in one segment (`bounds` in the buffer), given the offsets of its events there, ascending.
 
+    In `json` a reading with escapes undone replaces the plain one; only where there may be `cells` of CSV are doubled quotes undone.
     Raises `TooSlow` if the rule's expression exceeds the time limit.
     """
     begin, end = bounds
@@ -101,8 +105,8 @@ def confirm(
         escaped = b"\\" in window
         if not (json and escaped):
             yield from _search(number, rule, window, (first, ()), (low - first, high - first))
-        if escaped or b"&" in window or b'""' in window:
-            yield from _views(number, rule, buffer, bounds, (low, high), json=json)
+        if escaped or b"&" in window or (cells and b'""' in window):
+            yield from _views(number, rule, buffer, bounds, (low, high), cells=cells)
 
 
 def _search(
@@ -113,22 +117,41 @@ def _search(
     starts: tuple[int, int],
     view: str = "",
 ) -> Iterator[Candidate]:
-    low, high = starts
     base, maps = origin
     try:
-        for match in rule.expression.finditer(text, low, overlapped=True, timeout=TIME_LIMIT):
-            begin = match.start()
-            if begin > high:
-                return
+        for match in _matches(rule, text, *starts):
             at, to = match.span("secret")
             start, end = _place(base, maps, at, to) if maps else (base + at, base + to)
-            yield Candidate(number, start, end, text, begin, at, to, base, maps, view)
+            yield Candidate(number, start, end, text, match.start(), at, to, base, maps, view)
     except TimeoutError:
-        raise TooSlow(number, base + low) from None
+        raise TooSlow(number, base + starts[0]) from None
+
+
+def _matches(rule: CompiledRule, text: bytes, low: int, high: int) -> Iterator[regex.Match[bytes]]:
+    """Every match that begins from `low` to `high`: one for each place where the expression matches at all."""
+    if not rule.beginnings:
+        for match in rule.expression.finditer(text, low, overlapped=True, timeout=TIME_LIMIT):
+            if match.start() > high:
+                return
+            yield match
+        return
+    small = text.lower()
+    places: set[int] = set()
+    for literal in rule.beginnings:
+        last = high + len(literal)
+        place = small.find(literal, low, last)
+        while place >= 0:
+            places.add(place)
+            place = small.find(literal, place + 1, last)
+    expression = rule.expression
+    for place in sorted(places):
+        found = expression.match(text, place, timeout=TIME_LIMIT)
+        if found is not None:
+            yield found
 
 
 def _views(
-    number: int, rule: CompiledRule, buffer: Buffer, bounds: tuple[int, int], starts: tuple[int, int], *, json: bool
+    number: int, rule: CompiledRule, buffer: Buffer, bounds: tuple[int, int], starts: tuple[int, int], *, cells: bool
 ) -> Iterator[Candidate]:
     """Candidates in the text with its escapes undone, one level after the other, and then its entities and doubled quotes."""
     begin, end = bounds
@@ -144,7 +167,7 @@ def _views(
             break
         text, maps = undone[0], (undone[1], *maps)
         yield from _search(number, rule, text, (first, maps), (0, len(text)), "escaped")
-    for undo in (entities, doubled):
+    for undo in (entities, doubled) if cells else (entities,):
         undone = undo(text)
         if undone is not None:
             yield from _search(number, rule, undone[0], (first, (undone[1], *maps)), (0, len(undone[0])), "escaped")

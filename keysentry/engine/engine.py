@@ -16,14 +16,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from keysentry.checks import CHECKS
-from keysentry.checks.base import Verdict
 from keysentry.engine.prefilter.base import Buffer, Event
 from keysentry.engine.program import CompiledRule, Program
 from keysentry.engine.triggers import CODINGS
 from keysentry.model.finding import Lifetime, Reason
 
 if TYPE_CHECKING:
+    from keysentry.checks.base import Verdict
     from keysentry.engine.confirm import Candidate
     from keysentry.engine.score import Nature
 
@@ -54,14 +53,14 @@ class Slow(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a segment holds, best matches only, by place; and how many more lie below the threshold."""
+    """What a segment holds, best matches only, by place; and where those that are below the threshold begin."""
 
     matches: list[Match]
-    below: int
+    below: list[int]
     slow: list[Slow]
 
 
-EMPTY = Result([], 0, [])
+EMPTY = Result([], [], [])
 
 
 class Engine:
@@ -128,8 +127,9 @@ class Engine:
 
         rule = self._rules[number]
         found: dict[tuple[int, int], Candidate] = {}
+        cells = nature.place in ("text", "cell", "chat")
         try:
-            for candidate in confirm(number, rule, buffer, bounds, offsets, json=nature.json):
+            for candidate in confirm(number, rule, buffer, bounds, offsets, json=nature.json, cells=cells):
                 # Of two readings of one place the later one has more escapes undone.
                 found[candidate.start, candidate.end] = candidate
         except TooSlow as error:
@@ -232,6 +232,8 @@ def _rank(rule: CompiledRule, proved: bool, others: Sequence[object] | None) -> 
 
 def _checked(names: Iterable[str], secret: bytes) -> list[Verdict] | None:
     """The answers of the checks; None if one of them kills the value."""
+    from keysentry.checks import CHECKS
+
     verdicts = []
     for name in names:
         verdict = CHECKS[name](secret)
@@ -241,8 +243,8 @@ def _checked(names: Iterable[str], secret: bytes) -> list[Verdict] | None:
     return verdicts
 
 
-def resolve(found: Iterable[Match], min_confidence: float) -> tuple[list[Match], int]:
-    """Of matches that overlap keep the best: (those at or above the threshold by place, how many places are below it)."""
+def resolve(found: Iterable[Match], min_confidence: float) -> tuple[list[Match], list[int]]:
+    """Of matches that overlap keep the best: (those at or above the threshold by place, where those below it begin)."""
     ordered = sorted(
         found,
         key=lambda m: (
@@ -268,4 +270,4 @@ def resolve(found: Iterable[Match], min_confidence: float) -> tuple[list[Match],
         kept.append(match)
     kept.sort(key=lambda m: (m.start, m.end, m.rule))
     good = [match for match in kept if match.confidence >= min_confidence]
-    return good, len(kept) - len(good)
+    return good, [match.start for match in kept if match.confidence < min_confidence]

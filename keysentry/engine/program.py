@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from keysentry.engine.prefilter.base import Target
-from keysentry.engine.triggers import trigger_targets
 from keysentry.errors import ConfigError, RuleError, RulePackError
 from keysentry.rules.keyed import full_pattern
 from keysentry.rules.schema import Rule, RuleSet
@@ -40,12 +39,16 @@ def _regex(pattern: str) -> regex.Pattern[bytes]:
 
 
 class CompiledRule(msgspec.Struct, frozen=True, dict=True):
-    """A rule as the engine runs it: `reach` is the most bytes that a match can be long."""
+    """A rule as the engine runs it.
+
+    `reach` is the most bytes that a match can be long; every match begins with one of `beginnings` (in any case), where there are some.
+    """
 
     rule: Rule
     provider: str
     pattern: str
     reach: int
+    beginnings: tuple[bytes, ...] = ()
 
     @cached_property
     def expression(self) -> regex.Pattern[bytes]:
@@ -115,6 +118,8 @@ def compile_program(rule_set: RuleSet, engine: EngineName = "auto") -> Program:
             targets.append(target)
     if errors:
         raise RulePackError(errors)
+    from keysentry.engine.triggers import trigger_targets
+
     anchors = [anchor.encode() for rule in rule_set.rules if not rule.near for anchor in rule.anchors]
     targets += trigger_targets([*anchors, *(word.encode() for word in ENCODED_WORDS)], len(rules))
     database = b""
@@ -127,7 +132,7 @@ def compile_program(rule_set: RuleSet, engine: EngineName = "auto") -> Program:
 
 def _compile_rule(number: int, rule: Rule, provider: str) -> tuple[CompiledRule, Target]:
     from keysentry.engine.prefilter import expression
-    from keysentry.engine.prefilter.literals import LEAST, literals
+    from keysentry.engine.prefilter.literals import LEAST, beginnings, literals
 
     pattern = full_pattern(rule)
     declared = tuple(sorted({anchor.lower().encode() for anchor in rule.anchors}))
@@ -135,8 +140,9 @@ def _compile_rule(number: int, rule: Rule, provider: str) -> tuple[CompiledRule,
         found = literals(pattern)
         _, longest = expression.width(pattern)
         widened = expression.superset(pattern)
+        first = beginnings(pattern)
     except expression.Unsupported:
-        found, longest, widened = None, None, ""
+        found, longest, widened, first = None, None, "", ()
     words = tuple(sorted(found)) if found else declared
     if not words or min(map(len, words)) < LEAST - 1:
         reason = "no literal of two characters or more is in every match, so that it cannot be looked for"
@@ -144,7 +150,7 @@ def _compile_rule(number: int, rule: Rule, provider: str) -> tuple[CompiledRule,
     if not widened:
         widened = "(?i:" + "|".join(map(_quoted, words)) + ")"
     reach = min(longest, 65_536) if longest is not None else UNBOUNDED
-    return CompiledRule(rule, provider, pattern, reach), Target(number, widened, words)
+    return CompiledRule(rule, provider, pattern, reach, first), Target(number, widened, words)
 
 
 def _quoted(word: bytes) -> str:

@@ -3,7 +3,7 @@
 Algorithm. A literal inside base64 takes one of three shapes, by how its first byte lies in a group of three; of each shape the
 characters that depend on the literal alone are looked for, in the standard and the URL-safe alphabet. In hexadecimal there is
 one shape. Percent signs, `\\u` escapes of plain letters, zero-width and full-width characters, and gzip's first bytes in base64
-are looked for as such. Each event makes the engine decode the run around it and scan what comes out.
+are looked for as such, and so is markup of chat that is glued to words. Each event makes the engine decode the run around it and scan what comes out.
 
 Invariants. A rule's literal of `LEAST` bytes or more inside a base64 or hexadecimal run makes an event inside that run.
 
@@ -21,7 +21,13 @@ from keysentry.engine.prefilter.base import Target
 LEAST = 4
 Coding = Literal["base64", "hex", "percent", "unicode", "zero-width", "full-width"]
 CODINGS: tuple[Coding, ...] = ("base64", "hex", "percent", "unicode", "zero-width", "full-width")
+"""What the engine can decode. The targets of triggers are numbered in this order, and after them comes that of chat markup, which only
+those who read chat exports heed (`keysentry.scan.exports`)."""
 
+_GLUE_LITERALS = (
+    *(b"<http", b"<mailto:", b"<tel:", b"<ftp", b"<@", b"<#", b"<!", b"\\u003c"),
+    *(b'"type": "text"', b'"type":"text"', b'"type": "link"', b'"type":"link"'),
+)
 _TAIL = 6
 """How many more characters of the alphabet must follow an encoded literal."""
 _GZIP = b"\x1f\x8b\x08"
@@ -70,7 +76,7 @@ def _marks(first: int) -> Iterator[Target]:
     invisible = (b"\xe2\x80\x8b", b"\xe2\x80\x8c", b"\xe2\x80\x8d", b"\xe2\x81\xa0", b"\xef\xbb\xbf", b"\xc2\xad")
     written = (b"\\u200b", b"\\u200c", b"\\u200d", b"\\u2060", b"\\ufeff", b"\\u00ad")
     either = "|".join([*map(_escape, invisible), *(rf"(?i:{_escape(text)})" for text in written)])
-    yield Target(zero, rf"[0-9A-Za-z_](?:{either}){{1,3}}[0-9A-Za-z_-]", (*invisible, *written))
+    yield Target(zero, rf"[0-9A-Za-z_-]{{3}}(?:{either}){{1,3}}[0-9A-Za-z_-]{{3}}", (*invisible, *written))
     wide = r"(?:\xef\xbc[\x80-\xbf]|\xef\xbd[\x80-\x9e]|\x5cu[fF][fF][0-5][0-9a-fA-F])"
     literals = (b"\xef\xbc", b"\xef\xbd", *(f"\\uff{digit}".encode() for digit in range(6)))
     yield Target(full, rf"{wide}{{6}}", literals)
@@ -78,9 +84,12 @@ def _marks(first: int) -> Iterator[Target]:
 
 def trigger_targets(literals: Iterable[bytes], first: int) -> list[Target]:
     """The targets of all codings, numbered from `first` in the order of `CODINGS`, for the case-sensitive literals of the rules."""
+    from keysentry.extraction.formats.slackmarkup import GLUES
+
     long_enough = sorted({literal for literal in literals if len(literal) >= LEAST})
     return [
         *_base64_targets(long_enough, first),
-        *_hex_targets([literal for literal in long_enough], first + 1),
+        *_hex_targets(long_enough, first + 1),
         *_marks(first),
+        *(Target(first + len(CODINGS), glue.decode("ascii"), _GLUE_LITERALS) for glue in GLUES),
     ]

@@ -11,10 +11,10 @@ import re
 _PLACEHOLDER = re.compile(
     rb"(?i)example|sample|dummy|placeholder|change[_.-]?me|redacted|insert[_-]|replace[_-]?(?:me|this|with)|\byour[_-]|^your|"
     rb"<[a-z_ -]+>|\$\{|\{\{|%\(|\$\(|#\{|<%|%[sd]\b|\{[a-z_.]*\}|x{5}|\*{4}|\.{4}|0{8}|12345678|abcdefgh|23456789|"
-    rb"foobar|lorem|deadbeef|cafebabe|do[_-]?not[_-]?use|not[_-]?a[_-]?real|fake|hunter2|s3cr3t|p[a@]ssw[o0]rd123|todo|n/a\b"
+    rb"foobar|lorem|\xe2\x80\xa6|deadbeef|cafebabe|do[_-]?not[_-]?use|not[_-]?a[_-]?real|fake|hunter2|s3cr3t|p[a@]ssw[o0]rd123|todo|n/a\b"
 )
 _STRONG_PLACEHOLDER = re.compile(
-    rb"(?i)example(?!\.(?:com|org|net))|placeholder|changeme|redacted|x{6}|\*{4}|\.{6}|1234567|abcdefg|(?:dummy|sample|fake)[_-]"
+    rb"(?i)example(?!\.(?:com|org|net))|placeholder|changeme|redacted|x{6}|\*{4}|\.{6}|\xe2\x80\xa6|1234567|abcdefg|(?:dummy|sample|fake)[_-]"
 )
 _RUN = re.compile(rb"(.)\1{5,}", re.DOTALL)
 _UUID = re.compile(rb"\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?")
@@ -26,7 +26,11 @@ _CODE = re.compile(
     rb"[A-Za-z_$][\w$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)+(?:\(.*|\[.*)?|[A-Za-z_$][\w$.]*[(\[].*|[@$%&*][A-Za-z_]\w*.*|"
     rb".*(?:\(\)|\);|=>|&&|\|\||\+=|==).*"
 )
-_IDENTIFIER = re.compile(rb"[A-Za-z]+(?:[_-][A-Za-z]+)+|[a-z]+(?:[A-Z][a-z]+)+|[A-Z][a-z]+(?:[A-Z][a-z]+)+|[A-Z]+(?:_[A-Z0-9]+)+")
+_IDENTIFIER = re.compile(
+    rb"-{0,2}[A-Za-z]+(?:[_.-][A-Za-z]+)+[0-9]{0,2}[_./-]?|[a-z]+(?:[A-Z][a-z]+)+[0-9]?|(?:[A-Z][a-z]+){2,}[0-9]?|[A-Z]+(?:_[A-Z0-9]+)+|"
+    rb"[A-Za-z]{4,}[0-9]?[_./-]?|[A-Z][0-9](?:[A-Z][a-z]+){2,}"
+)
+_REGEX = re.compile(rb".*(?:\(\?|\[[^\]]+\][+*{]|\\[wdsbWDSB]|\x08|\.[*+]).*", re.DOTALL)
 _DIGEST_LENGTHS = frozenset((32, 40, 56, 64, 96, 128))
 _MARKED_DIGEST = re.compile(rb"(?i)(?:sha(?:1|224|256|384|512)|md5)[-:=].*")
 
@@ -78,6 +82,8 @@ def lookalike(value: bytes) -> str:
         return "an expression of code"
     if _MARKED_DIGEST.fullmatch(value):
         return "a marked digest"
+    if _REGEX.fullmatch(value):
+        return "a regular expression"
     if _IDENTIFIER.fullmatch(value):
         return "an identifier"
     return ""

@@ -11,7 +11,6 @@ class Summary(msgspec.Struct):
     """The account of one scan. `seconds` is wall time; `bytes` counts what went through the engine, after inflation."""
 
     files: int = 0
-    records: int = 0
     bytes: int = 0
     seconds: float = 0.0
     rules: int = 0

@@ -53,8 +53,6 @@ def size(count: float) -> str:
 def account(summary: Summary, tally: Tally) -> str:
     """One line: findings by severity, files, bytes, seconds, rate, engine."""
     read = plural(summary.files, "file")
-    if summary.records:
-        read += f", {plural(summary.records, 'record')}"
     rate = f" ({size(summary.bytes / summary.seconds)}/s)" if summary.bytes and summary.seconds else ""
     parts = [tally.text(), f"{read}, {size(summary.bytes)} in {summary.seconds:.2f} s{rate}", summary.engine]
     return " · ".join(filter(None, parts))

@@ -69,7 +69,8 @@ def _print(lines: Iterable[Line], out: TextIO) -> None:
 def _group(finding: Finding) -> tuple[str, str]:
     """What a reader looks through at one time: a file, or a channel in it."""
     where = finding.location
-    return (clean(where.path or ("" if where.container else where.uri)), clean(where.container))
+    path = where.path or ("" if where.container else where.uri)
+    return ("standard input" if path == "-" else clean(path), clean(where.container))
 
 
 class _Layout(msgspec.Struct, frozen=True):

@@ -78,6 +78,19 @@ def _pem_cut(rng: random.Random, arg: str, _text: str) -> str:
     return "\n".join([f"-----BEGIN {arg}-----", *_base64_lines(b"\x30\x82\x04\xa4\x02\x01\x00" + rng.randbytes(425))])
 
 
+def _der_key(rng: random.Random, arg: str, _text: str) -> str:
+    """A private key in base64 without its frame; the argument is its kind, `rsa` or `ed25519`."""
+    if arg == "ed25519":
+        return base64.b64encode(bytes.fromhex("302e020100300506032b657004220420") + rng.randbytes(32)).decode()
+    numbers = b"".join(
+        b"\x02" + (b"\x82" + size.to_bytes(2, "big") if size > 255 else b"\x81\x80") + b"\x01" + rng.randbytes(size - 1)
+        for size in (256, 256, 128, 128, 128, 128, 128)
+    )
+    # The version first, and the public exponent behind the modulus, which takes 260 bytes.
+    body = b"\x02\x01\x00" + numbers[:260] + b"\x02\x03\x01\x00\x01" + numbers[260:]
+    return base64.b64encode(b"\x30\x82" + len(body).to_bytes(2, "big") + body).decode()
+
+
 def _crc32_le_hex(_rng: random.Random, _arg: str, text: str) -> str:
     """Grafana's checksum: CRC-32 of everything before the last underscore, low byte first, in hexadecimal."""
     return zlib.crc32(text.removesuffix("_").encode()).to_bytes(4, "little").hex()
@@ -97,6 +110,7 @@ FUNCTIONS: dict[str, Callable[[random.Random, str, str], str]] = {
     "pgp": _pgp,
     "ssh2": _ssh2,
     "pem-cut": _pem_cut,
+    "der-key": _der_key,
     "crc32-le-hex": _crc32_le_hex,
     "json64": _json64,
 }

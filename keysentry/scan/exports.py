@@ -9,28 +9,18 @@ Invariants. The result is that of decoding every message: whatever a rule matche
 from __future__ import annotations
 
 import os
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 
 import msgspec
 
-from keysentry.engine.engine import Engine
-from keysentry.engine.prefilter.base import Buffer, Event, Prefilter, Target
-from keysentry.extraction.formats import slack
-from keysentry.extraction.formats.slackmarkup import MARKUP_GLUE
-from keysentry.extraction.jsonpath import value_span
-from keysentry.extraction.unescape import backslash
+from keysentry.extraction.formats import slack, slackmessage
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.location import ByteSpan
 from keysentry.scan.document import Document, DocumentScanner, Outcome
 from keysentry.scan.locate import line_and_column
 from keysentry.scan.records import scan_records
 from keysentry.scan.walk import Folder
-
-GLUE = 1 << 20
-"""The target of events of markup: above every rule and every encoding, which is why the engine passes over it."""
 
 
 class Export:
@@ -69,10 +59,6 @@ class Export:
         workspace, skipped = slack.Workspace.read(read, names)
         return cls(root, workspace, [msgspec.structs.replace(one, place=root + one.place) for one in skipped])
 
-    def glue(self, engine: Engine, buffer: Buffer) -> list[Event]:
-        """Events where undoing a message's markup joins text, so that the message must be read as a person reads it."""
-        return _glue(engine.name).events(buffer)
-
     def holds(self, path: str) -> bool:
         """Whether a file (its path, or its name in the archive) is a day of one of the export's channels."""
         return slack.day_channel(path.removeprefix(self.root), self._workspace) is not None
@@ -97,25 +83,6 @@ class Export:
         return Outcome(findings, skipped)
 
 
-class _Expression:
-    """A prefilter for one regular expression, where Vectorscan is not there."""
-
-    name = "re"
-
-    def events(self, buffer: Buffer) -> list[Event]:
-        """The ends of all its matches."""
-        return [(GLUE, match.end()) for match in re.finditer(MARKUP_GLUE, buffer)]
-
-
-@cache
-def _glue(engine: str) -> Prefilter:
-    if engine != "vectorscan":
-        return _Expression()
-    from keysentry.engine.prefilter.vectorscan import VectorscanPrefilter, compile_database
-
-    return VectorscanPrefilter(compile_database([Target(GLUE, MARKUP_GLUE.decode("ascii"), ())]))
-
-
 def _days_below(folder: Folder) -> Iterable[str]:
     for name in folder.folders:
         try:
@@ -129,17 +96,13 @@ def _placed(finding: Finding, document: Document, data: bytes, start: int, raw: 
     """A finding of a message with its place in the file: the line, the column and the bytes of the secret."""
     location = finding.location
     field = next((step.name for step in location.route if step.kind == "field"), "")
-    value = value_span(raw, field) if field else None
-    route = (*document.route, *location.route)
-    if value is None or location.span is None:
-        line, column = line_and_column(data, start)
-        placed = msgspec.structs.replace(location, line=line, column=column, span=ByteSpan(start, start + len(raw)), route=route)
-        return msgspec.structs.replace(finding, location=placed)
-    escaped = backslash(raw[value.start : value.end])
-    inner = escaped[1].span_to_original(location.span) if escaped else location.span
-    span = ByteSpan(start + value.start + inner.start, start + value.start + inner.end)
+    places = slackmessage.places(raw, field, location.span) if field and location.span is not None else ()
+    if places:
+        # A secret that is split over runs of rich text reaches from its first run to its last.
+        span = ByteSpan(start + places[0][1].start, start + places[-1][1].end)
+    else:
+        span = ByteSpan(start, start + len(raw))
     line, column = line_and_column(data, span.start)
+    route = (*document.route, *location.route)
     placed = msgspec.structs.replace(location, line=line, column=column, span=span, route=route)
     return msgspec.structs.replace(finding, location=placed)
-
-

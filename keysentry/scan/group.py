@@ -86,11 +86,7 @@ def scan_group(scanner: DocumentScanner, group: list[Held]) -> Grouped:
         ends.append(at + len(content))
         at += len(content) + 1
     buffer = contents[0] if len(contents) == 1 else b"\n".join(contents)
-    events = scanner.engine.events(buffer)
-    export = next((held.export for held in group if held.export is not None), None)
-    if export is not None:
-        events += export.glue(scanner.engine, buffer)
-    found = dict(by_segment(events, starts, ends))
+    found = dict(by_segment(scanner.engine.events(buffer), starts, ends))
     view = memoryview(buffer)
     for number in sorted(found.keys() | aside.keys()):
         if number in aside:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from keysentry.extraction.archive import ARCHIVES, Leaf, leaves, leaves_of
 from keysentry.extraction.budget import Account, Budget
@@ -30,6 +31,32 @@ WIDE_MOST = 256 << 20
 
 Told = tuple[Outcome, int, int]
 """(what was found, how many files it counts for, how many bytes were scanned)"""
+
+
+class _Headed(io.RawIOBase):
+    """A stream that can only be read forwards, with the bytes that were read of it put back."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head = head
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head[: len(buffer)] or self._stream.read(len(buffer))
+        self._head = self._head[len(data) :]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def headed(stream: BinaryIO, count: int) -> tuple[bytes, BinaryIO]:
+    """The first `count` bytes of a stream, however few a pipe gives at once, and the stream from its beginning."""
+    head = stream.read(count)
+    if stream.seekable():
+        stream.seek(-len(head), os.SEEK_CUR)
+        return head, stream
+    return head, io.BufferedReader(_Headed(head, stream), CHUNK)
 
 
 class Members:

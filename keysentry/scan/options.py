@@ -27,12 +27,11 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progress(msgspec.Struct):
-    """How far a scan is. `total_files` is None while the folders are still being listed; `total_bytes` where it is not known."""
+    """How far a scan is. `total_files` is None while folders are still being listed."""
 
     files: int = 0
     bytes: int = 0
     total_files: int | None = None
-    total_bytes: int | None = None
     findings: int = 0
     current: str = ""
 

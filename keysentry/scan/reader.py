@@ -13,14 +13,16 @@ import errno
 import os
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from keysentry.engine.arena import by_segment
 from keysentry.extraction.sniff import FIRST_BYTES, HEAD, TAR_MAGIC, TAR_OFFSET, Kind, sniff
 from keysentry.model.finding import Skipped
 from keysentry.scan.document import HEAD as NATURE_HEAD
 from keysentry.scan.document import Document, DocumentScanner, Outcome, Piece
-from keysentry.scan.exports import Export
+
+if TYPE_CHECKING:
+    from keysentry.scan.exports import Export
 
 ARENA = 4 << 20
 LARGE = 2 << 20
@@ -164,8 +166,6 @@ class _Run:
         if not self._starts:
             return
         events = self._scanner.engine.events(self._view[: self._used])
-        if self._export is not None:
-            events += self._export.glue(self._scanner.engine, self._view[: self._used])
         if events:
             for number, found in by_segment(events, self._starts, self._ends):
                 start, end = self._starts[number], self._ends[number]

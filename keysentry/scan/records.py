@@ -54,13 +54,17 @@ def _batch(
             ends.append(at + len(text))
             at += len(text) + 1
     buffer = b"\n".join(texts)
+    told: set[tuple[int, int, bytes]] = set()
     for number, events in by_segment(engine.events(buffer), starts, ends):
         record, segment, head_size = owners[number]
         nature = Nature(place="chat" if record.chat else "text")
         result = engine.judge(buffer, (starts[number], ends[number]), events, nature)
         base = starts[number] + head_size
         for match in result.matches:
-            if match.start >= base:
+            # An edited message shows the same secret before and after: one finding a message.
+            known = (id(record), match.rule, match.secret)
+            if match.start >= base and not (record.chat and known in told):
+                told.add(known)
                 yield record, _finding(maker, record, segment, match, base)
         for slow in result.slow:
             rule = engine.program.rules[slow.rule].rule.id

@@ -10,7 +10,8 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from keysentry.engine.engine import Engine
 from keysentry.errors import InputError
@@ -18,13 +19,15 @@ from keysentry.extraction.sniff import HEAD, sniff
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.summary import Summary
 from keysentry.scan.document import Document, DocumentScanner, Outcome
-from keysentry.scan.exports import Export
 from keysentry.scan.findings import FindingMaker
 from keysentry.scan.options import FileOptions, OnProgress, Progress
-from keysentry.scan.pieces import PieceScanner, together
 from keysentry.scan.pool import Pool, Task
 from keysentry.scan.reader import Batch, Deferred, Reader
 from keysentry.scan.walk import Folder, walk
+
+if TYPE_CHECKING:
+    from keysentry.scan.exports import Export
+    from keysentry.scan.pieces import PieceScanner
 
 BATCH = 192
 """How many files a worker is given at once."""
@@ -52,22 +55,25 @@ class Scan:
         self._on_progress = on_progress
         self._scanner = DocumentScanner(engine, maker, allow_comments=options.allow_comments)
         self.summary = self._new_summary()
+        self._began = False
 
     def _new_summary(self) -> Summary:
         return Summary(rules=len(self._engine.program.rules), engine=self._engine.name)
 
     def __iter__(self) -> Iterator[Finding]:
-        self.summary = self._new_summary()
+        if self._began:
+            self.summary = self._new_summary()
+        self._began = True
+        self._listed = 0
         self._progress = Progress()
         self._told = 0.0
         began = time.perf_counter()
         jobs = self._options.jobs or os.cpu_count() or 1
         self._pool = Pool(jobs)
-        self._pieces = PieceScanner(self._scanner)
         try:
             for path in self._paths:
                 yield from self._target(path)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GeneratorExit):  # the second: whoever iterates has stopped
             self.summary.interrupted = True
             raise
         finally:
@@ -80,19 +86,19 @@ class Scan:
             yield from self._standard_input()
             return
         reader = Reader(self._scanner, self._options.max_size)
-        for batch in self._pool.ordered(self._batches(path, reader)):
+        base = len(os.path.dirname(path)) if os.path.isfile(path) else len(path)  # noqa: PTH113,PTH120  hot start
+        for batch in self._pool.ordered(self._batches(path, base, reader)):
             self.summary.files += batch.files
             self.summary.bytes += batch.size
             for outcome in batch.outcomes:
                 if isinstance(outcome, Deferred):
-                    yield from self._deferred(outcome, len(path))
+                    yield from self._deferred(outcome, base)
                 else:
                     yield from self._outcome(outcome)
             self._tell(path)
 
-    def _batches(self, target: str, reader: Reader) -> Iterator[Task[Batch]]:
+    def _batches(self, target: str, base: int, reader: Reader) -> Iterator[Task[Batch]]:
         """The tasks that read the files below a target; what the listing leaves out goes to the summary."""
-        base = len(os.path.dirname(target)) if os.path.isfile(target) else len(target)  # noqa: PTH113,PTH120  hot start
         paths: list[str] = []
         export: Export | None = None
         for found in walk(target, self._options):
@@ -108,17 +114,23 @@ class Scan:
                     export = new
                 continue
             paths.append(found)
-            self._progress.total_files = (self._progress.total_files or 0) + 1
+            self._listed += 1
             if len(paths) >= BATCH:
                 yield partial(reader.batch, paths, base, export)
                 paths = []
         if paths:
             yield partial(reader.batch, paths, base, export)
+        if target == self._paths[-1]:
+            self._progress.total_files = self._listed
 
     def _export_of(self, folder: Folder, current: Export | None) -> Export | None:
         """The export that a folder's files belong to: one that begins here, or the one that it lies in."""
         if current is not None and folder.path.startswith(current.root):
             return current
+        if "users.json" not in folder.files and "channels.json" not in folder.files:
+            return None
+        from keysentry.scan.exports import Export
+
         found = Export.of_folder(folder)
         if found is None:
             return None
@@ -139,17 +151,26 @@ class Scan:
             yield from self._outcome(outcome)
             self._tell(document.path)
 
+    @cached_property
+    def _pieces(self) -> PieceScanner:
+        from keysentry.scan.pieces import PieceScanner
+
+        return PieceScanner(self._scanner)
+
     def _large(self, document: Document, size: int) -> Iterator[Finding]:
+        from keysentry.scan.pieces import together
+
         for outcome, length in together(self._pool.ordered(self._pieces.of_file(document, size))):
             self.summary.bytes += length
             yield from self._outcome(outcome)
             self._tell(document.path)
 
     def _standard_input(self) -> Iterator[Finding]:
-        from keysentry.scan.members import Members
+        from keysentry.scan.members import Members, headed
 
-        stream = sys.stdin.buffer
-        head = stream.peek(HEAD)[:HEAD]
+        if sys.stdin is None:
+            raise InputError("there is no standard input", place="-", advice="name a file, or pipe something in")
+        head, stream = headed(sys.stdin.buffer, HEAD)
         document = Document("-", kind=sniff(head))
         members = Members(self._scanner, self._pieces, self._pool, self._options.budget)
         self.summary.files += 1

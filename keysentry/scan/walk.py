@@ -11,6 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import NamedTuple
 
 from keysentry.errors import InputError
@@ -69,45 +70,78 @@ def _excluder(globs: tuple[str, ...]) -> Excluded | None:
     return excluded
 
 
+class _Level(NamedTuple):
+    """A folder that is still to be listed: where it is, its path below the target, and what leaves out files in it."""
+
+    path: str
+    below: str
+    excluders: tuple[Excluded, ...]
+
+
 def _folder(
     path: str, below: str, options: FileOptions, excluders: list[Excluded], entered: set[tuple[int, int]]
 ) -> Iterator[str | Folder | Skipped]:
-    try:
-        with os.scandir(path) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        yield Skipped(path, f"the folder cannot be listed: {error.strerror}")
-        return
-    if options.gitignore and any(entry.name == ".gitignore" for entry in found):
-        excluders = [*excluders, _gitignore(path, below)]
-    folders: list[os.DirEntry[str]] = []
+    waiting = [_Level(path if path.endswith("/") else f"{path}/", below, tuple(excluders))]
+    while waiting:
+        level = waiting.pop()
+        try:
+            with os.scandir(level.path) as entries:
+                found = sorted(entries, key=_name)
+        except OSError as error:
+            yield Skipped(level.path.rstrip("/"), f"the folder cannot be listed: {error.strerror}")
+            continue
+        if options.gitignore and any(entry.name == ".gitignore" for entry in found):
+            level = level._replace(excluders=(*level.excluders, _gitignore(level.path, level.below)))
+        yield from _listed(level, found, options, entered, waiting)
+
+
+_name = attrgetter("name")
+
+
+def _listed(
+    level: _Level,
+    found: list[os.DirEntry[str]],
+    options: FileOptions,
+    entered: set[tuple[int, int]],
+    waiting: list[_Level],
+) -> Iterator[str | Folder | Skipped]:
+    """The files of a folder that was listed; its folders go to `waiting`, the first by name on top."""
     files: list[str] = []
+    folders: list[os.DirEntry[str]] = []
     aside: list[Skipped] = []
+    plain = not options.follow_symlinks and not level.excluders
     for entry in found:
-        _sort_out(entry, below, options, excluders, folders, files, aside)
-    yield Folder(path, tuple(files), tuple(entry.name for entry in folders))
-    prefix = path if path.endswith("/") else f"{path}/"
+        if plain and entry.is_file(follow_symlinks=False):
+            files.append(entry.name)
+        else:
+            _sort_out(entry, level, options, folders, files, aside)
+    prefix = level.path
+    yield Folder(prefix, tuple(files), tuple(map(_name, folders)))
     for name in files:
         yield prefix + name
     yield from aside
-    for entry in folders:
-        if options.follow_symlinks:
-            try:
-                status = entry.stat()
-            except OSError as error:
-                yield Skipped(entry.path, f"the folder cannot be listed: {error.strerror}")
-                continue
-            if (status.st_dev, status.st_ino) in entered:
-                continue
-            entered.add((status.st_dev, status.st_ino))
-        yield from _folder(prefix + entry.name, f"{below}{entry.name}/", options, excluders, entered)
+    for entry in reversed(folders):
+        if options.follow_symlinks and _again(entry, entered):
+            continue
+        waiting.append(_Level(f"{prefix}{entry.name}/", f"{level.below}{entry.name}/", level.excluders))
+
+
+def _again(entry: os.DirEntry[str], entered: set[tuple[int, int]]) -> bool:
+    """Whether a folder was entered before, by another way; listing says what is wrong with one that is gone."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return False
+    if (status.st_dev, status.st_ino) in entered:
+        return True
+    entered.add((status.st_dev, status.st_ino))
+    return False
 
 
 def _sort_out(
     entry: os.DirEntry[str],
-    below: str,
+    level: _Level,
     options: FileOptions,
-    excluders: list[Excluded],
     folders: list[os.DirEntry[str]],
     files: list[str],
     aside: list[Skipped],
@@ -117,7 +151,8 @@ def _sort_out(
         if entry.is_symlink() and not follow:
             return
         folder = entry.is_dir(follow_symlinks=follow)
-        if any(excluded(below + entry.name, entry.name, folder) for excluded in excluders):
+        below = level.below + entry.name
+        if any(excluded(below, entry.name, folder) for excluded in level.excluders):
             return
         if folder:
             if entry.name not in _NEVER:
@@ -135,7 +170,7 @@ def _gitignore(path: str, below: str) -> Excluded:
     """What a folder's `.gitignore` leaves out."""
     from pathspec import GitIgnoreSpec
 
-    with open(f"{path}/.gitignore", encoding="utf-8", errors="replace") as file:  # noqa: PTH123  a plain path is faster
+    with open(f"{path}.gitignore", encoding="utf-8", errors="replace") as file:  # noqa: PTH123  a plain path is faster
         spec = GitIgnoreSpec.from_lines(file)
     depth = len(below)
 

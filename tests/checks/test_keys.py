@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keysentry.checks.keys import age, pem, putty
+from keysentry.checks.keys import age, der_key, pem, putty
 from keysentry.rules.forge import forge
 
 FORGED = ["{pem:RSA PRIVATE KEY}", "{pem:OPENSSH PRIVATE KEY}", "{pgp}", "{ssh2}"]
@@ -190,10 +190,20 @@ def test_an_age_identity_of_another_form_is_killed() -> None:
         assert age(wrong.encode()).valid is False
 
 
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+def test_a_key_without_its_frame_is_proved_and_a_damaged_one_is_not(kind: str) -> None:
+    value = forged(f"{{der-key:{kind}}}")
+    assert der_key(value.encode()).valid is True
+    assert der_key(value[:-4].encode()).valid is None
+    assert der_key(b"AAAA" + value.encode()).valid is None
+
+
 @given(st.binary(max_size=300))
 def test_they_never_raise(value: bytes) -> None:
     age(value)
     putty(value)
+    der_key(value)
+    der_key(base64.b64encode(value))
     pem(value)
     for label in (b"PRIVATE KEY", b"RSA PRIVATE KEY", b"OPENSSH PRIVATE KEY", b"PGP PRIVATE KEY BLOCK"):
         pem(b"-----BEGIN " + label + b"-----\n" + value + b"\n-----END " + label + b"-----")

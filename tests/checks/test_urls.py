@@ -19,7 +19,7 @@ ${DB_PASSWORD:-x} $PASSWORD $password $(cat) %s %(password)s %PASSWORD% #{passwo
 MY_SECRET_TOKEN your_password yourpassword your-password-here my_password mysecretpassword my-secret-password
 db_pass dbpassword examplepassword some_secret_key process.env.PASSWORD os.environ[x] env.PASSWORD
 __PASSWORD__ %3Cpassword%3E &lt;password&gt; aaaa secret*** abc... redacted ENTER_PASSWORD_HERE myPassword
-the_password abc${X}def
+the_password abc${X}def -redacted- invalid-password InvalidAuthToken APITOKEN $Passwd 密码 6a2** wrong_password %%PWD%%
 """
 
 

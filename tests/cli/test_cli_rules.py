@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-import msgspec
 import pytest
 
 from keysentry.cli import main
 from keysentry.cli.rules_test import render
 from keysentry.rules.load import load_rules
+from keysentry.tuning.prove import ProofRow
 
 PACK = """
 [provider]
@@ -29,6 +29,7 @@ forge = "acme_{hex:16}"
 [[rule.requires]]
 name = "id"
 pattern = '''\\b(?P<secret>ACME[0-9]{8})\\b'''
+forge = "ACME{digit:8}"
 
 [rule.verify]
 request = { method = "GET", url = "https://api.acme.example/me", headers = { Authorization = "Bearer {secret}" } }
@@ -132,18 +133,40 @@ def test_lint_of_a_file_that_is_not_there(capsys):
     assert "none.toml" in capsys.readouterr().err
 
 
-class ProofRow(msgspec.Struct):
-    rule: str
-    forged: int
-    found: int
-    missed: int
-    near_misses_reported: int
-    notes: tuple[str, ...] = ()
+def test_rules_are_proved(own, capsys):
+    assert main(["rules", "test", *own, "--count", "2", "--engine", "ahocorasick"]) == 0
+    header, row, _, sums = capsys.readouterr().out.splitlines()
+    assert header.split()[0] == "rule" and row.split()[0] == "acme.key"
+    assert sums.endswith(" 0 missed; near misses reported: 0") and sums.startswith("1 rule, ")
+
+
+def test_a_rule_that_cannot_be_found_fails_the_proof(tmp_path, capsys):
+    """The forge writes capitals, the pattern wants small letters: nothing that is forged can be found."""
+    path = tmp_path / "deaf.toml"
+    path.write_text(PACK.replace('forge = "acme_{hex:16}"', 'forge = "acme_ABCDEF{digit:10}"'))
+    assert main(["rules", "test", "--pack", "none", "--rules", str(path), "--count", "1"]) == 1
+    assert "acme.key" in capsys.readouterr().out
 
 
 def test_proof_table():
-    rows = [ProofRow("acme.key", 10, 10, 0, 0), ProofRow("acme.longer-name", 10, 8, 2, 1, ("no forge for id", "slow"))]
+    rows = [
+        ProofRow("acme.key", 10, 10),
+        ProofRow(
+            "acme.longer-name", 10, 7, by_other=1, missed=2, near_misses_reported=1, notes=["in JSON", "in a cell"]
+        ),
+    ]
     lines = render(rows).splitlines()
-    assert lines[0].split() == ["rule", "forged", "found", "missed", "near", "misses", "reported", "notes"]
-    assert lines[2].split() == ["acme.longer-name", "10", "8", "2", "1", "no", "forge", "for", "id;", "slow"]
-    assert lines[-1] == "2 rules, 20 forged, 2 missed, 1 near misses reported"
+    assert lines[0].split() == [
+        "rule",
+        "forged",
+        "found",
+        "by",
+        "another",
+        "missed",
+        "near",
+        "misses",
+        "reported",
+        "notes",
+    ]
+    assert lines[2].split() == ["acme.longer-name", "10", "7", "1", "2", "1", "in", "JSON;", "in", "a", "cell"]
+    assert lines[-1] == "2 rules, 20 forged: 17 found, 1 by another rule, 2 missed; near misses reported: 1"

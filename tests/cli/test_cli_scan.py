@@ -210,7 +210,7 @@ def test_standard_input(own, key):
     with _spawn(*own, "-", stdin=subprocess.PIPE) as process:
         out, err = process.communicate(f"token {key(1)}\n", timeout=60)
     assert process.returncode == 1
-    assert "1 finding: 1 high" in out
+    assert out.startswith("standard input\n") and "1 finding: 1 high" in out
     assert err == "" or "compiling" in err
 
 

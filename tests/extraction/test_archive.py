@@ -319,9 +319,9 @@ def drain(data: bytes, account: Account) -> tuple[int, list[Skipped]]:
 def test_a_nested_bomb_is_stopped_soon_and_in_flat_memory(budget: Budget) -> None:
     data = nested_bomb(4)
     assert len(data) < 100_000
-    begun = time.perf_counter()
+    begun = time.process_time()
     total, lost = drain(data, Account(budget))
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
     assert total < 60_000_000
     assert lost and all("budget." in item.reason for item in lost)
     tracemalloc.start()

@@ -98,20 +98,20 @@ def test_documents_one_after_the_other() -> None:
 @pytest.mark.parametrize("opening", [b"[", b'{"k":'])
 def test_deep_nesting(opening: bytes) -> None:
     data = opening * 100_000 + b'"FIND"'
-    begun = time.perf_counter()
+    begun = time.process_time()
     path = path_at(data, data.index(b"FIND"))
     assert path is not None and path.endswith("…")
     assert value_span(data, "[0].k[0]") is None
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 5
 
 
 def test_many_offsets_are_linear() -> None:
     data = json.dumps([{"text": "x" * 50, "n": i} for i in range(30_000)]).encode()
-    begun = time.perf_counter()
+    begun = time.process_time()
     paths = FieldPaths(data)
     for at in range(0, len(data), 20):
         paths.at(at)
-    assert time.perf_counter() - begun < 3
+    assert time.process_time() - begun < 5
 
 
 KEYS = st.text(max_size=6)

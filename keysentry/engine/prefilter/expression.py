@@ -2,7 +2,7 @@
 
 Algorithm. The pattern is parsed, and written again atom by atom as sets of bytes. Look-arounds and boundaries are
 dropped; a last repeat is cut to its minimum (so that a long token is reported once, not once a character) and a very
-long inner repeat ends the expression. Every byte that some notation would escape may also stand there in its escaped
+long inner repeat that cannot be empty ends the expression. Every byte that some notation would escape may also stand there in its escaped
 form: JSON and source code (backslash), HTML (entities), CSV (quotes doubled).
 
 Sets that hold the letters of an escape anyway (`u`, hexadecimal digits) simply take the backslash too: one set in a plain
@@ -18,14 +18,18 @@ that. `Unsupported` is raised for what cannot be widened (back-references, synta
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from re import _constants as sre  # type: ignore[attr-defined]  # the parser of the standard library, not declared
 from re import _parser as sre_parse  # type: ignore[attr-defined]
 from typing import Any
 
 INNER_LIMIT = 128
-"""An inner repeat that may be longer than this ends the expression: what follows is left to the confirming regex."""
+"""An inner repeat that may be longer than this has no upper bound in the expression, if it may also be empty (a filler, with what
+matters behind it); otherwise it is a value, and ends the expression: what follows is left to the confirming regex."""
 
+_FUZZY = re.compile(r"[)\]}\w]\{[^{}]*[ides]\s*(?:<|\})")
+"""What `regex` reads as a match with errors, and `re` as plain characters."""
 _ALL = frozenset(range(256))
 _DIGITS = frozenset(b"0123456789")
 _SPACES = frozenset(b" \t\n\r\f\v")
@@ -57,10 +61,15 @@ class Unsupported(ValueError):
 
 
 def parse(pattern: str) -> Sequence[Node]:
-    """Parse a pattern over bytes. Raises `Unsupported` for syntax that Python's `re` does not know."""
+    """Parse a pattern over bytes. Raises `Unsupported` for syntax that Python's `re` does not know, or reads otherwise."""
+    if _FUZZY.search(pattern):
+        raise Unsupported("fuzzy matching")
     try:
-        return sre_parse.parse(pattern.encode("utf-8"))  # type: ignore[no-any-return]
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            # `[[:alpha:]]` and sets of sets: `re` warns that it takes them literally, which `regex` does not.
+            warnings.simplefilter("error", FutureWarning)
+            return sre_parse.parse(pattern.encode("utf-8"))  # type: ignore[no-any-return]
+    except (re.error, OverflowError, RecursionError, FutureWarning) as error:
         raise Unsupported(str(error)) from None
 
 
@@ -72,23 +81,19 @@ def width(pattern: str) -> tuple[int, int | None]:
 
 def superset(pattern: str) -> str:
     """Widen a pattern into an expression in Vectorscan's syntax (see the module). Raises `Unsupported`."""
-    items, _ = _sequence(list(parse(pattern)), ignore_case=_leading_ignore_case(pattern), top=True)
+    parsed = parse(pattern)
+    items, _ = _sequence(list(parsed), flags=parsed.state.flags, top=True)  # type: ignore[attr-defined]
     if not items:
         raise Unsupported("nothing in the pattern can be looked for")
     return "".join(items)
 
 
-def _leading_ignore_case(pattern: str) -> bool:
-    flags = re.match(r"\(\?([a-z]+)\)", pattern)
-    return bool(flags and "i" in flags.group(1))
-
-
-def _sequence(nodes: list[Node], *, ignore_case: bool, top: bool) -> tuple[list[str], bool]:
+def _sequence(nodes: list[Node], *, flags: int, top: bool) -> tuple[list[str], bool]:
     """Write a sequence; the flag says that it was cut and that nothing may follow."""
     nodes = _without_assertions(nodes)
     out: list[str] = []
     for index, node in enumerate(nodes):
-        text, cut = _node(node, ignore_case=ignore_case, last=top and index == len(nodes) - 1)
+        text, cut = _node(node, flags=flags, last=top and index == len(nodes) - 1)
         if text:
             out.append(text)
         if cut:
@@ -101,53 +106,52 @@ def _without_assertions(nodes: Iterable[Node]) -> list[Node]:
     return [node for node in nodes if node[0] not in dropped]
 
 
-def _node(node: Node, *, ignore_case: bool, last: bool) -> tuple[str, bool]:
+def _node(node: Node, *, flags: int, last: bool) -> tuple[str, bool]:
     kind, value = node
     if kind in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
-        return _repeat(value, ignore_case=ignore_case, last=last)
+        return _repeat(value, flags=flags, last=last)
     if kind is sre.SUBPATTERN:
         _group, add, remove, inner = value
-        case = (ignore_case or bool(add & re.IGNORECASE)) and not remove & re.IGNORECASE
-        items, cut = _sequence(list(inner), ignore_case=case, top=last)
+        items, cut = _sequence(list(inner), flags=(flags | add) & ~remove, top=last)
         return (f"(?:{''.join(items)})" if items else ""), cut
     if kind is sre.ATOMIC_GROUP:
-        items, cut = _sequence(list(value), ignore_case=ignore_case, top=last)
+        items, cut = _sequence(list(value), flags=flags, top=last)
         return (f"(?:{''.join(items)})" if items else ""), cut
     if kind is sre.BRANCH:
-        return _branch(value[1], ignore_case=ignore_case)
-    return _atom(_bytes_of(node, ignore_case=ignore_case)), False
+        return _branch(value[1], flags=flags)
+    return _atom(_bytes_of(node, flags=flags)), False
 
 
-def _branch(branches: Sequence[Iterable[Node]], *, ignore_case: bool) -> tuple[str, bool]:
+def _branch(branches: Sequence[Iterable[Node]], *, flags: int) -> tuple[str, bool]:
     texts = []
     any_cut = False
     for branch in branches:
-        items, cut = _sequence(list(branch), ignore_case=ignore_case, top=False)
+        items, cut = _sequence(list(branch), flags=flags, top=False)
         any_cut = any_cut or cut
         texts.append("".join(items))
     return f"(?:{'|'.join(texts)})", any_cut
 
 
-def _repeat(value: tuple[int, Any, Iterable[Node]], *, ignore_case: bool, last: bool) -> tuple[str, bool]:
+def _repeat(value: tuple[int, Any, Iterable[Node]], *, flags: int, last: bool) -> tuple[str, bool]:
     low, high, inner = value
-    items, cut = _sequence(list(inner), ignore_case=ignore_case, top=False)
+    items, cut = _sequence(list(inner), flags=flags, top=False)
     body = "".join(items)
     if not body:
-        return "", False
-    unlimited = high is sre.MAXREPEAT or high > INNER_LIMIT
-    if last or unlimited or cut:
-        return (f"(?:{body}){{{low}}}" if low else ""), unlimited or cut
-    high *= _growth(list(inner), ignore_case=ignore_case)
-    if high > INNER_LIMIT:
+        return "", cut
+    if cut:  # what would follow the first round is not written, so there can be no second one
+        return (f"(?:{body})" if low else ""), True
+    if last or (low and (high is sre.MAXREPEAT or high > INNER_LIMIT)):
+        return (f"(?:{body}){{{low}}}" if low else ""), not last
+    if high is sre.MAXREPEAT or high * _growth(list(inner), flags=flags) > INNER_LIMIT:
         return f"(?:{body}){{{low},}}", False
-    return f"(?:{body}){{{low},{high}}}", False
+    return f"(?:{body}){{{low},{high * _growth(list(inner), flags=flags)}}}", False
 
 
-def _growth(nodes: list[Node], *, ignore_case: bool) -> int:
+def _growth(nodes: list[Node], *, flags: int) -> int:
     """How many times longer the escaped form of a repeated atom may be, counted in matches of its expression."""
     if len(nodes) != 1 or nodes[0][0] not in (sre.IN, sre.ANY, sre.NOT_LITERAL, sre.ANY_ALL):
         return 1
-    found = _bytes_of(nodes[0], ignore_case=ignore_case)
+    found = _bytes_of(nodes[0], flags=flags)
     return LONGEST_ESCAPE if _absorbs(found) and found & _ESCAPABLE else 1
 
 
@@ -156,23 +160,23 @@ def _absorbs(found: frozenset[int]) -> bool:
     return found >= _ESCAPE_LETTERS
 
 
-def _bytes_of(node: Node, *, ignore_case: bool) -> frozenset[int]:
+def _bytes_of(node: Node, *, flags: int) -> frozenset[int]:
     """The bytes that a single-byte node matches."""
     kind, value = node
     if kind is sre.LITERAL:
         found = frozenset((value,))
     elif kind is sre.NOT_LITERAL:
-        found = _ALL - _cased(frozenset((value,)), ignore_case)
+        found = _ALL - _cased(frozenset((value,)), flags)
     elif kind is sre.ANY:
-        found = _ALL - {0x0A}
+        found = _ALL if flags & re.DOTALL else _ALL - {0x0A}
     elif kind is sre.IN:
-        found = _class(value, ignore_case)
+        found = _class(value, flags)
     else:
         raise Unsupported(f"{kind} is not supported")
-    return _cased(found, ignore_case)
+    return _cased(found, flags)
 
 
-def _class(items: Iterable[Node], ignore_case: bool) -> frozenset[int]:
+def _class(items: Iterable[Node], flags: int) -> frozenset[int]:
     negate = False
     found: frozenset[int] = frozenset()
     for kind, value in items:
@@ -186,11 +190,11 @@ def _class(items: Iterable[Node], ignore_case: bool) -> frozenset[int]:
             found |= _CATEGORIES[value]
         else:
             raise Unsupported(f"{kind} is not supported")
-    return _ALL - _cased(found, ignore_case) if negate else found
+    return _ALL - _cased(found, flags) if negate else found
 
 
-def _cased(found: frozenset[int], ignore_case: bool) -> frozenset[int]:
-    if not ignore_case:
+def _cased(found: frozenset[int], flags: int) -> frozenset[int]:
+    if not flags & re.IGNORECASE:
         return found
     return found | frozenset(bytes(found).lower()) | frozenset(bytes(found).upper())
 
@@ -203,10 +207,10 @@ def _atom(found: frozenset[int]) -> str:
             return _bracket(found)
         return _bracket(found | _ENTITY_LETTERS)
     plain = _bracket(found)
-    if 0x5C in found:
-        return plain
     forms = "".join(_BACKSLASH_FORMS[byte] for byte in sorted(found) if byte in _BACKSLASH_FORMS)
     out = [plain]
+    if 0x5C in found:
+        out.append(r"\x5c{2,}")
     if forms:
         out.append(rf"\x5c+[{re.escape(forms)}]")
     if found & _UNICODE_FORMS:

@@ -12,7 +12,9 @@ Limits. At most `MOST` literals a pattern; a pattern that needs more, or has not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from math import prod
 from re import _constants as sre  # type: ignore[attr-defined]  # the parser of the standard library, not declared
 from typing import Any
 
@@ -24,15 +26,22 @@ _EXACT = 24
 """How many strings a run of exact parts may stand for before it is broken."""
 _LONG_ENOUGH = 8
 _ESCAPED = frozenset(b"\"'\\/<>&=+`") | frozenset(range(0x20)) | frozenset(range(0x7F, 256))
-_FORMS: tuple[dict[int, bytes], ...] = (
-    {},
-    {0x2F: b"\\/", 0x22: b'\\"', 0x27: b"\\'"},
-    {0x2F: b"\\\\\\/", 0x22: b'\\\\\\"', 0x27: b"\\\\\\'"},
-    {byte: rf"\u{byte:04x}".encode() for byte in b"\"'/<>&=+`"},
-    {0x22: b'""'},
-    {0x26: b"&amp;", 0x3C: b"&lt;", 0x3E: b"&gt;", 0x22: b"&quot;", 0x27: b"&#39;"},
-)
-"""How the bytes that a notation escapes are written in it: as they are, JSON (once, twice, by number), CSV, HTML."""
+_NAMED = {0x26: b"&amp;", 0x3C: b"&lt;", 0x3E: b"&gt;", 0x22: b"&quot;", 0x27: b"&#39;"}
+_BACKSLASHED = frozenset(b"\"'/\\")
+_NUMBERED = frozenset(b"\"'/<>&=+`")
+
+
+def _forms(byte: int) -> list[bytes]:
+    """How a byte is written in the usual notations: as it is, in JSON (within JSON), by its number, in CSV, in HTML."""
+    forms = [bytes((byte,))]
+    if byte in _BACKSLASHED:
+        forms += [b"\\" * count + forms[0] for count in (1, 2, 3)]
+    if byte in _NUMBERED:
+        forms += [rf"\u{byte:04x}".encode(), rf"\\u{byte:04x}".encode()]
+    if byte in _NAMED:
+        forms.append(_NAMED[byte])
+    return [*forms, b'""'] if byte == 0x22 else forms
+
 
 Strings = frozenset[bytes]
 
@@ -51,10 +60,54 @@ def literals(pattern: str) -> Strings | None:
     return spread
 
 
+def beginnings(pattern: str) -> tuple[bytes, ...]:
+    """Literals, in small letters, of which every match begins with one; none where that cannot be told.
+
+    Raises `Unsupported` for a pattern that Python's `re` cannot parse.
+    """
+    run = _first(list(parse(pattern)))
+    shortest = min(map(len, run))
+    # A literal that begins with another one adds nothing.
+    kept = {text for text in run if not any(text != other and text.startswith(other) for other in run)}
+    return tuple(sorted(kept)) if shortest >= LEAST - 1 else ()
+
+
+def _first(nodes: Sequence[Node]) -> Strings:
+    """What a sequence can begin with, as far as it can be told in few strings (the empty one: not at all)."""
+    run: Strings = frozenset((b"",))
+    for node in _opened(nodes):
+        exact, _needed = _node(node)
+        if exact is None and node[0] is sre.BRANCH and run == {b""}:
+            choices = frozenset().union(*(_first(list(branch)) for branch in node[1][1]))
+            return choices if len(choices) <= MOST else run
+        if exact is None or len(run) * len(exact) > MOST:
+            break
+        run = frozenset(head + tail for head in run for tail in exact)
+        if min(map(len, run)) >= _LONG_ENOUGH:
+            break
+    return run
+
+
+def _opened(nodes: Sequence[Node]) -> Iterator[Node]:
+    """The nodes of a sequence, with groups that it begins with replaced by what is in them."""
+    for node in nodes:
+        kind, value = node
+        if kind is sre.SUBPATTERN:
+            yield from _opened(list(value[3]))
+        else:
+            yield node
+
+
 def _written(literal: bytes) -> Strings:
-    if not _ESCAPED.intersection(literal):
+    """A literal in all its forms; a byte is written in the same way wherever it stands in it."""
+    escaped = sorted(_ESCAPED.intersection(literal))
+    if prod(len(_forms(byte)) for byte in escaped) > MOST:
         return frozenset((literal,))
-    return frozenset(b"".join(form.get(byte, bytes((byte,))) for byte in literal) for form in _FORMS)
+    written = set()
+    for chosen in product(*map(_forms, escaped)):
+        form = dict(zip(escaped, chosen, strict=True))
+        written.add(b"".join(form.get(byte, bytes((byte,))) for byte in literal))
+    return frozenset(written)
 
 
 def _score(strings: Strings) -> tuple[int, int, int]:

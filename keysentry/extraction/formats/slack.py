@@ -265,9 +265,13 @@ def elements(data: bytes) -> Elements:
     spans: list[tuple[int, int]] = []
     position = begin
     for raw in raws:
-        gap = _BETWEEN.match(data, position)
-        start = gap.end() if gap else position
-        position = start + len(memoryview(raw))
+        view = memoryview(raw)
+        if view[0] == 0x7B:
+            start = data.index(b"{", position)
+        else:
+            gap = _BETWEEN.match(data, position)
+            start = gap.end() if gap else position
+        position = start + len(view)
         spans.append((start, position))
     return Elements(spans, "")
 
@@ -357,6 +361,10 @@ def _seconds(ts: str) -> float | None:
 def _permalink(message: Fields, ts: str, channel: Channel, workspace: Workspace) -> str:
     if not ts:
         return ""
-    link = f"https://{workspace.domain or 'slack'}.slack.com/archives/{channel.id}/p{ts.replace('.', '')}"
+    if not workspace.domain:
+        # Without the workspace's own domain there is still the client's address, by the team's id.
+        team = _string(message, "team")
+        return f"https://app.slack.com/client/{team}/{channel.id}/p{ts.replace('.', '')}" if team else ""
+    link = f"https://{workspace.domain}.slack.com/archives/{channel.id}/p{ts.replace('.', '')}"
     thread = _string(message, "thread_ts")
     return f"{link}?thread_ts={thread}&cid={channel.id}" if thread and thread != ts else link

@@ -26,21 +26,22 @@ _CLOSE = rb"(?:>|\\u003[eE])"
 _LINK_START = rb"(?:https?:|mailto:|tel:|ftps?:|[@#!][A-Za-z])"
 _PLAIN = rb"[^\s\"\\(\[]"
 _TRAILING = rb"[,.;:!?)\]*_~'|/-]"
-_NEXT_RUN = rb"\s{0,80}\}\s{0,80},\s{0,80}\{\s{0,80}\"type\":\s{0,2}\"(?:text|link)\""
-
-MARKUP_GLUE = b"|".join(
-    (
-        # text, then a link: the character before it must be no space, nor the `n` of an escaped line end, or
-        # it is an escaped one that is no space
-        rb"[^\\]" + _PLAIN + _OPEN + _LINK_START,
-        rb"\\[\"\\/]" + _OPEN + _LINK_START,
-        # a link, then text; closing punctuation alone does not count
-        rb"[^\s=-]" + _CLOSE + rb"(?:" + _TRAILING + rb"){0,4}(?:[0-9A-Za-z%+@#$&^<=]|\\[\"\\/]|\\u[0-9a-fA-F])",
-        # two runs of rich text with nothing between them, the first ending or the second beginning inside a word
-        rb"[0-9A-Za-z@:/_.%+=-]\"" + _NEXT_RUN,
-        rb"\}" + _NEXT_RUN + rb",\s{0,80}\"(?:text|url)\":\s{0,2}\"[0-9A-Za-z@:/_%+=-]",
-    )
+_NEXT_RUN = (
+    rb"\s{0,80}\}\s{0,80},\s{0,80}\{\s{0,80}\"type\":\s{0,2}\"(?:text|link)\",\s{0,80}"
+    rb"\"(?:text|url)\":\s{0,2}\"[0-9A-Za-z@:/_%+=-]"
 )
+
+GLUES = (
+    # text, then a link: the character before it must be no space, nor the `n` of an escaped line end, or
+    # it is an escaped one that is no space
+    rb"[^\\]" + _PLAIN + _OPEN + _LINK_START,
+    rb"\\[\"\\/]" + _OPEN + _LINK_START,
+    # a link, then text; closing punctuation alone does not count
+    _OPEN + _LINK_START + rb"[^<>\"]*" + _CLOSE + rb"(?:" + _TRAILING + rb"){0,4}(?:[0-9A-Za-z%+@#$&^<=]|\\[\"\\/]|\\u[0-9a-fA-F])",
+    # two runs of rich text with nothing between them (the first may end in its style)
+    rb"(?:[0-9A-Za-z@:/_.%+=-]\"|\})" + _NEXT_RUN,
+)
+MARKUP_GLUE = b"|".join(GLUES)
 """A regular expression over the raw JSON of a message: where undoing markup joins text, and sometimes where not.
 
 Bounded, without look-around and back-references, so that it can run in a prefilter. A message without a match reads the

@@ -2,7 +2,7 @@
 
 A segment's route is the JSON path of its field inside the message. Runs of rich text are joined a section: then the
 path is that of the section, and the segment's `origin` leads into the run's own texts, one after the other; `places`
-turns a span of any segment into the fields and raw bytes that it is made of.
+turns a span of such a field into the raw bytes that it is made of.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ _INNER_MESSAGES: Final = ("message", "previous_message", "original")
 _RUN_FIELDS: Final = ("text", "url", "user_id", "channel_id", "usergroup_id", "range", "name", "fallback", "value")
 """In which field a run of rich text has its own text; the first that is there counts."""
 
-_EDGES: Final = b"*_~`>"
+_MARKS: Final = re.compile(rb"(?<![0-9A-Za-z\x80-\xff])[*_~`>]+|[*_~`>]+(?![0-9A-Za-z\x80-\xff])")
+"""Marks for bold, italic, code and quotes at the edge of a word (inside one they may be its own)."""
 _BULLETS: Final = (b"\xe2\x80\xa2", b"\xe2\x97\xa6", b"\xe2\x96\xaa\xef\xb8\x8e")
 _WORD: Final = re.compile(rb"[0-9A-Za-z\x80-\xff]")
 _FALLBACK_MIN: Final = 6
@@ -133,7 +134,7 @@ class _Collector:
     def _children(
         self, node: Fields, path: str, context: str, literal: bool
     ) -> Iterator[tuple[object, str, str, bool]]:
-        kind = node.get("type")
+        kind = _type(node)
         elements = node.get("elements")
         if kind in _SECTIONS and isinstance(elements, list):
             self._section(elements, _join(path, "elements"), context)
@@ -205,7 +206,7 @@ class _Collector:
             return b"#" + self._channel(name).encode()
         if key in ("usergroup_id", "range"):
             return b"@" + source
-        if key == "name" and run.get("type") == "emoji":
+        if key == "name" and _type(run) == "emoji":
             return b":" + source + b":"
         return source
 
@@ -215,6 +216,11 @@ def _join(path: str, key: str) -> str:
     if not (key.isascii() and key.isidentifier()):
         return f"{path}[{msgspec.json.encode(key).decode()}]"
     return f"{path}.{key}" if path else key
+
+
+def _type(node: Fields) -> str:
+    kind = node.get("type")
+    return kind if isinstance(kind, str) else ""
 
 
 def _source(run: Fields) -> tuple[str, bytes]:
@@ -261,6 +267,8 @@ def _without_repeats(collector: _Collector) -> list[Segment]:
     without them, say all of it.
     """
     found = collector.found
+    if not collector.fallbacks and len({segment.text for segment in found}) <= 1:
+        return found[:1] if found and found[0].text.strip() else []  # nearly always: a text, and its blocks that repeat it
     words = [_normalised(segment.text) for segment in found]
     dropped = {
         at for at, start, end in collector.texts if _has_marks(found[at].text) and _covered(words[at], words[start:end])
@@ -282,7 +290,7 @@ def _without_repeats(collector: _Collector) -> list[Segment]:
 
 def _normalised(text: bytes) -> bytes:
     """The words of a text with one space between, without marks around them."""
-    return b" ".join(word for token in text.split() if (word := token.strip(_EDGES)) and word not in _BULLETS)
+    return b" ".join(word for word in _MARKS.sub(b"", text).split() if word not in _BULLETS)
 
 
 def _contains(said: bytes, words: bytes) -> bool:
@@ -340,16 +348,12 @@ def cut(origin: OffsetMap | None, start: int) -> OffsetMap:
 # -- the way back ---------------------------------------------------------------------------------------------------
 
 
-def places(raw: bytes, segment: Segment, span: ByteSpan) -> tuple[tuple[str, ByteSpan], ...]:
-    """The fields that a span of a segment lies in, each with the raw bytes of the message that it covers there.
+def places(raw: bytes, path: str, span: ByteSpan) -> tuple[tuple[str, ByteSpan], ...]:
+    """The raw bytes of a message that a span lies in, each with its field.
 
-    One for most; one a run where the span goes over runs of rich text. Empty if the segment is not of this message.
+    `path` is the field that a segment's route names, `span` is one of that field, which `origin` gives. One place for
+    most; one a run where the span goes over runs of rich text; none if there is no such field.
     """
-    if not segment.route:
-        return (("", span),)
-    path = segment.route[-1].name
-    if segment.origin is not None:
-        span = segment.origin.span_to_original(span)
     field = value_span(raw, path)
     if field is not None:
         return ((path, _in_field(raw, field, span)),)
