@@ -29,7 +29,7 @@ SLOW = 2_000
 
 def keysentry_many() -> Many:
     """keysentry's bulk call."""
-    from keysentry.scan import Scanner
+    from keysentry import Scanner
 
     scanner = Scanner()
     return lambda texts: sum(1 for _ in scanner.scan_texts(texts))
@@ -37,7 +37,7 @@ def keysentry_many() -> Many:
 
 def keysentry_one() -> Many:
     """keysentry, a call a text."""
-    from keysentry.scan import Scanner
+    from keysentry import Scanner
 
     scanner = Scanner()
     return lambda texts: sum(len(scanner.scan_text(text)) for text in texts)

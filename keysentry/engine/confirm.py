@@ -153,21 +153,33 @@ def _matches(rule: CompiledRule, text: bytes, low: int, high: int) -> Iterator[r
 def _views(
     number: int, rule: CompiledRule, buffer: Buffer, bounds: tuple[int, int], starts: tuple[int, int], *, cells: bool
 ) -> Iterator[Candidate]:
-    """Candidates in the text with its escapes undone, one level after the other, and then its entities and doubled quotes."""
+    """Candidates in the text around a range with its escapes undone."""
     begin, end = bounds
     reach = min(VIEW_REACH, 2 * rule.reach + 256) if rule.reach < VIEW_REACH else 2 * rule.reach
     if rule.rule.requires:
         reach = max(reach, COMPANION_REACH)
     first = max(begin, starts[0] - reach)
+    while first > begin and buffer[first - 1] == 0x5C:
+        first -= 1  # a window that began inside a row of backslashes would pair them wrongly
     text = bytes(buffer[first : min(end, starts[1] + reach + rule.reach)])
+    for text, maps in _readings(text, cells=cells):
+        # What begins at the very edge may be a part of something; what begins behind the range is the next range's.
+        edge = 0 if first == begin else MARGIN
+        for candidate in _search(number, rule, text, (first, maps), (edge, len(text)), "escaped"):
+            if candidate.place_of(candidate.begin, candidate.begin + 1)[0] <= starts[1]:
+                yield candidate
+
+
+def _readings(text: bytes, *, cells: bool) -> Iterator[tuple[bytes, tuple[OffsetMap, ...]]]:
+    """The text with its escapes undone, and the maps back: level by level, and then its entities or doubled quotes."""
     maps: tuple[OffsetMap, ...] = ()
     for _level in range(LEVELS):
         undone = backslash(text)
         if undone is None:
             break
         text, maps = undone[0], (undone[1], *maps)
-        yield from _search(number, rule, text, (first, maps), (0, len(text)), "escaped")
+        yield text, maps
     for undo in (entities, doubled) if cells else (entities,):
         undone = undo(text)
         if undone is not None:
-            yield from _search(number, rule, undone[0], (first, (undone[1], *maps)), (0, len(undone[0])), "escaped")
+            yield undone[0], (undone[1], *maps)

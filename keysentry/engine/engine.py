@@ -130,8 +130,11 @@ class Engine:
         cells = nature.place in ("text", "cell", "chat")
         try:
             for candidate in confirm(number, rule, buffer, bounds, offsets, json=nature.json, cells=cells):
-                # Of two readings of one place the later one has more escapes undone.
-                found[candidate.start, candidate.end] = candidate
+                place = (candidate.start, candidate.end)
+                known = found.get(place)
+                # Of several readings of one place that with the most escapes undone counts.
+                if known is None or len(candidate.maps) > len(known.maps):
+                    found[place] = candidate
         except TooSlow as error:
             slow.append(Slow(error.rule, error.offset))
         for candidate in found.values():
@@ -154,7 +157,7 @@ class Engine:
         depth: int,
     ) -> Iterator[Match]:
         """Matches in what the runs around some events say when they are decoded, at their places in the buffer."""
-        from keysentry.engine.decode import run_at, views
+        from keysentry.engine.decode import REACH, run_at, views
         from keysentry.engine.score import Nature as Kind
 
         coding = CODINGS[target - len(self._rules)]
@@ -165,7 +168,8 @@ class Engine:
             run = run_at(coding, buffer, bounds, offset)
             if run is None:
                 continue
-            done = run.end
+            # Of a run that goes on beyond `REACH` the end may cut a match in two: events near it open a run of their own.
+            done = run.end if run.end < offset + REACH else run.end - REACH // 2
             for view in views(coding, buffer, run):
                 events = self.events(view.text)
                 if not events:

@@ -69,7 +69,7 @@ def _hex_targets(literals: Iterable[bytes], number: int) -> Iterator[Target]:
 def _marks(first: int) -> Iterator[Target]:
     words = "|".join(word.replace("_", "[_-]?") for word in _ASSIGNED)
     percent, unicode, zero, full = (first + CODINGS.index(coding) for coding in CODINGS[2:])
-    yield Target(percent, r"%3[Aa]%2[Ff]%2[Ff]", (b"%3a%2f%2f",))
+    yield Target(percent, r"%(?:25)?3[Aa]%(?:25)?2[Ff]%(?:25)?2[Ff]", (b"%3a%2f%2f", b"%253a%252f%252f"))
     yield Target(percent, rf"(?i:(?:{words})[\w.-]{{0,8}}(?:%22)?%3[ad])", (b"%3a", b"%3d"))
     plain = r"00(?:3[0-9]|[46][1-9a-fA-F]|[57][0-9aA])"
     yield Target(unicode, rf"\x5cu{plain}", tuple(f"\\u00{digit}".encode() for digit in range(3, 8)))
