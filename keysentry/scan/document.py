@@ -6,7 +6,7 @@ Invariants. `line` and `column` are those of the original text. What is found do
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from keysentry.engine.engine import Engine, Match, Result
 from keysentry.engine.prefilter.base import Buffer, Event
@@ -14,6 +14,10 @@ from keysentry.extraction.sniff import Kind
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.location import ByteSpan, Location, Route, Step
 from keysentry.scan.findings import FindingMaker
+from keysentry.scan.locate import Lines
+
+if TYPE_CHECKING:
+    from keysentry.extraction.jsonpath import FieldPaths
 
 HEAD = 8192
 """How much of a document's beginning tells its nature."""
@@ -37,7 +41,7 @@ class Document(NamedTuple):
         import os
         from urllib.parse import quote
 
-        uri = f"file://{quote(os.path.abspath(self.path))}"  # noqa: PTH100  many times faster than pathlib
+        uri = f"file://{quote(os.fsencode(os.path.abspath(self.path)))}"  # noqa: PTH100  many times faster than pathlib
         return f"{uri}#{quote('/'.join(self.members))}" if self.members else uri
 
     @property
@@ -136,50 +140,44 @@ class _Places:
         self._data = data
         self._piece = piece
         self._json = json
-        self._counted = piece.core_start - piece.start
-        self._line = piece.lines + 1
+        self._lines = Lines(data, piece.core_start - piece.start, piece.lines + 1, piece.columns)
+        self._paths: FieldPaths | None = None
 
     def of(self, match: Match) -> tuple[ByteSpan, Location]:
-        from keysentry.scan.locate import characters
-
         piece, document = self._piece, self._document
         at = match.start - piece.start
         span = ByteSpan(piece.offset + match.start, piece.offset + match.end)
-        core = piece.core_start - piece.start
-        self._line += self._data.count(b"\n", self._counted, at)
-        self._counted = at
-        begin = self._data.rfind(b"\n", 0, at) + 1
-        if begin <= core and self._line == piece.lines + 1:
-            column = piece.columns + characters(self._data[core:at]) + 1
-        else:
-            column = characters(self._data[begin:at]) + 1
+        line, column = self._lines.at(at)
         if document.kind != "text" and piece.offset == 0:
             from keysentry.extraction.encoding import original_span
 
             span = original_span(document.kind, self._data, ByteSpan(at, match.end - piece.start))
         route = document.route
-        field = self._field(at, begin)
+        field = self._field(at)
         if field:
             route = (*route, Step("field", field))
         if match.coding and match.coding != "escaped":
             route = (*route, Step("encoded", match.coding))
         location = Location(
-            uri=document.uri, path=document.path, route=route, line=self._line, column=column, span=span
+            uri=document.uri, path=document.path, route=route, line=line, column=column, span=span
         )
         return span, location
 
-    def _field(self, at: int, begin: int) -> str:
+    def _field(self, at: int) -> str:
         """The path of the JSON field that an offset of the piece lies in; empty where there is none or it cannot be told."""
         if not self._json:
             return ""
-        from keysentry.extraction.jsonpath import path_at
+        from keysentry.extraction.jsonpath import FieldPaths, path_at
         from keysentry.scan.nature import is_lines_of_json
 
         first = self._piece.offset + self._piece.start == 0
         if is_lines_of_json(self._document.name or self._document.path):
+            begin = self._data.rfind(b"\n", 0, at) + 1
             end = self._data.find(b"\n", at)
             line = self._data[begin : end if end >= 0 else len(self._data)]
             return path_at(line, at - begin) or "" if begin or first else ""
         if not first or len(self._data) > PATHS_IN:
             return ""
-        return path_at(self._data, at) or ""
+        if self._paths is None:
+            self._paths = FieldPaths(self._data)
+        return self._paths.at(at) or ""

@@ -12,15 +12,19 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from keysentry.engine.prefilter.base import Buffer
 from keysentry.model.finding import Finding, Skipped
-from keysentry.scan.document import HEAD, NOTHING, Document, DocumentScanner, Outcome, Piece
+from keysentry.model.location import Step
+from keysentry.scan.document import HEAD, NOTHING, PATHS_IN, Document, DocumentScanner, Outcome, Piece
 from keysentry.scan.locate import characters
 from keysentry.scan.pool import Task
+
+if TYPE_CHECKING:
+    from keysentry.extraction.jsonpath import FieldPaths
 
 CORE = 4 << 20
 
@@ -107,6 +111,49 @@ class PieceScanner:
             return Scanned(NOTHING, lines, tail, len(core))
         piece = Piece(0, len(buffer), start, end, offset)
         return Scanned(self._scanner.piece(document, buffer, piece, events, head), lines, tail, len(core))
+
+
+class Fields:
+    """Tells the JSON fields of findings in a file that was cut into pieces: read again, once, when something is found."""
+
+    def __init__(self, document: Document, size: int) -> None:
+        self._document = document
+        self._size = size
+        self._paths: FieldPaths | None = None
+        self._wanted: bool | None = None
+
+    def told(self, outcome: Outcome) -> Outcome:
+        """An outcome with the fields of its findings, where the file is JSON and not too large. Outcomes come in order."""
+        if not outcome.findings or self._size > PATHS_IN or self._wanted is False:
+            return outcome
+        if self._paths is None:
+            self._paths = self._read()
+            self._wanted = self._paths is not None
+        return outcome._replace(findings=[self._with_field(finding) for finding in outcome.findings])
+
+    def _read(self) -> FieldPaths | None:
+        from keysentry.extraction.jsonpath import FieldPaths
+        from keysentry.scan.nature import is_lines_of_json, nature_of
+
+        name = self._document.name or self._document.path
+        try:
+            with open(self._document.path, "rb") as file:  # noqa: PTH123
+                head = file.read(HEAD)
+                if is_lines_of_json(name) or not nature_of(name, head).json:
+                    return None
+                return FieldPaths(head + file.read(PATHS_IN))
+        except OSError:
+            return None
+
+    def _with_field(self, finding: Finding) -> Finding:
+        location = finding.location
+        if self._paths is None or location.span is None or any(step.kind == "field" for step in location.route):
+            return finding
+        field = self._paths.at(location.span.start)
+        if not field:
+            return finding
+        placed = msgspec.structs.replace(location, route=(Step("field", field), *location.route))
+        return msgspec.structs.replace(finding, location=placed)
 
 
 def _fill(descriptor: int, view: memoryview, offset: int) -> int:

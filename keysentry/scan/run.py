@@ -158,11 +158,12 @@ class Scan:
         return PieceScanner(self._scanner)
 
     def _large(self, document: Document, size: int) -> Iterator[Finding]:
-        from keysentry.scan.pieces import together
+        from keysentry.scan.pieces import Fields, together
 
+        fields = Fields(document, size)
         for outcome, length in together(self._pool.ordered(self._pieces.of_file(document, size))):
             self.summary.bytes += length
-            yield from self._outcome(outcome)
+            yield from self._outcome(fields.told(outcome))
             self._tell(document.path)
 
     def _standard_input(self) -> Iterator[Finding]:

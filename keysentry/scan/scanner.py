@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keysentry.engine.cache import load_program
-from keysentry.engine.engine import Engine
+from keysentry.engine.engine import Engine, Match
 from keysentry.engine.program import EngineName, Program, compile_program
 from keysentry.errors import ConfigError
 from keysentry.model.finding import Finding
@@ -15,6 +15,7 @@ from keysentry.model.location import ByteSpan, Location
 from keysentry.rules.load import built_in_sources, file_sources
 from keysentry.rules.schema import RuleSet
 from keysentry.scan.findings import FindingMaker
+from keysentry.scan.locate import Lines
 from keysentry.scan.options import FileOptions, OnProgress
 from keysentry.scan.texts import batches, encode, scan_batch
 
@@ -102,25 +103,22 @@ class Scanner:
         if not events:
             return []
         result = self._engine.judge(data, (0, len(data)), events)
-        return [self._in_text(match, data, 0, len(data)) for match in result.matches]
+        lines = Lines(data)
+        return [self._in_text(match, lines, 0) for match in result.matches]
 
     def scan_texts(self, texts: Iterable[str | bytes]) -> Iterator[tuple[int, Finding]]:
         """Scan many texts, joined into large buffers: (number of the text from 0, finding), in the order of the texts."""
         first = 0
         for batch in batches(texts):
-            for number, _start, result in scan_batch(self._engine, batch):
-                data = encode(batch[number])
+            for number, start, result in scan_batch(self._engine, batch):
+                lines = Lines(encode(batch[number]))
                 for match in result.matches:
-                    yield first + number, self._in_text(match, data, _start, len(data))
+                    yield first + number, self._in_text(match, lines, start)
             first += len(batch)
 
-    def _in_text(self, match: object, data: bytes, base: int, _size: int) -> Finding:
-        from keysentry.engine.engine import Match
-        from keysentry.scan.locate import line_and_column
-
-        assert isinstance(match, Match)
+    def _in_text(self, match: Match, lines: Lines, base: int) -> Finding:
         span = ByteSpan(match.start - base, match.end - base)
-        line, column = line_and_column(data, span.start)
+        line, column = lines.at(span.start)
         return self._maker.make(match, span, Location(line=line, column=column, span=span))
 
     def scan_records(self, records: Iterable[Record]) -> Iterator[tuple[Record, Finding]]:

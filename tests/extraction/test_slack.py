@@ -217,15 +217,18 @@ def test_a_record_knows_its_message() -> None:
     found = message(text="hello <@U2>")
     assert (found.id, found.unit, found.container, found.chat) == ("C1/1700000000.000100", "C1", "#general", True)
     assert (found.author, found.author_id, found.time) == ("alice", "U1", 1700000000.0001)
-    assert found.uri == ""
+    assert found.uri == "slack://channel?id=C1&message=1700000000.000100"
     assert (found.path, found.member) == ("x.zip", "general/2024-01-02.json")
     assert found.exposure == Exposure("internal", 3, 1700000000.0001)
     assert texts(found) == ["hello @bob"]
 
 
 def test_replies_link_to_their_thread() -> None:
-    assert message(thread_ts="1700000000.000100").uri.endswith("/p1700000000000100")
-    assert message(thread_ts="16.5").uri.endswith("/p1700000000000100?thread_ts=16.5&cid=C1")
+    assert message(thread_ts="1700000000.000100").uri.endswith("message=1700000000.000100")
+    raw = b'{"ts": "1700000000.000100", "thread_ts": "16.5", "text": "m"}'
+    assert message(team="T1").uri == "https://app.slack.com/client/T1/C1/p1700000000000100"
+    known = record(raw, GENERAL, Workspace(domain="acme"))
+    assert known.uri == "https://acme.slack.com/archives/C1/p1700000000000100?thread_ts=16.5&cid=C1"
 
 
 @pytest.mark.parametrize(

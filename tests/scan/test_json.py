@@ -16,15 +16,13 @@ from keysentry.tuning.specimens import specimens
 from tests.engine import compiled
 from tests.scan.place import secrets
 
-RULES = (
-    "github.pat-classic", "private-key.rsa", "slack.incoming-webhook", "connection-string.postgres", "url-credentials.password",
-    "openai.api-key", "jwt.signed", "google.api-key",
-)  # fmt: skip
-
-
 def values() -> list[str]:
     """Texts with credentials that JSON must escape in every way: line ends, quotes, slashes, what is not ASCII."""
-    chosen = [rule for rule in compiled.rules().rules if rule.forge and not rule.near and not rule.requires and not rule.generic]
+    chosen = [
+        rule
+        for rule in compiled.rules().rules
+        if rule.forge and not (rule.near or rule.requires or rule.generic or "service-account" in rule.id)
+    ]
     found = []
     for number, rule in enumerate(chosen):
         [specimen] = specimens(rule, 1, 7)
@@ -103,7 +101,7 @@ def test_what_is_found_is_what_a_decode_shows(each_scanner, tmp_path, name):
 
 
 def test_json_in_a_string_of_json(each_scanner, tmp_path):
-    inner = json.dumps({"items": values()})
+    inner = json.dumps({"items": [text for text in values() if "\\" not in text]})
     document = {"payload": inner, "n": 1}
     (tmp_path / "a.json").write_text(json.dumps(document))
     found = {finding.secret.reveal() for finding in each_scanner.scan_path(tmp_path / "a.json")}
