@@ -1,7 +1,8 @@
 """The other half of a composite credential: the key beside its id, the host beside the password.
 
 Algorithm. Around a match, within as many lines as the rule says and `COMPANION_REACH` bytes, every match of the companion's pattern is a
-choice; the nearest that is random enough wins, those after the match before those ahead of it.
+choice; the nearest that is random enough wins: the one fewer lines away, and of those one after the match before one that is ahead
+of it, unless that is much nearer (in a list of pairs the secret of the pair before is near, too).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from keysentry.engine.program import CompiledRule
 from keysentry.engine.value import entropy, strong_placeholder
 from keysentry.rules.schema import Requirement
 
+_AHEAD = 4
 _LEAST_BITS = 3.0
 """Entropy below which a companion that is to be the secret is none."""
 
@@ -32,23 +34,30 @@ def companions(candidate: Candidate, rule: CompiledRule) -> list[Companion] | No
     found = []
     for requirement, pattern in zip(rule.rule.requires, rule.requirements, strict=True):
         low, high = _region(candidate, requirement.within)
-        best: tuple[int, int, int] | None = None
+        best: tuple[int, int, int, int] | None = None
         try:
             for match in pattern.finditer(candidate.text, low, high, overlapped=True, timeout=TIME_LIMIT):
                 at, to = match.span("secret")
                 if at < candidate.to and candidate.at < to or not _fit(requirement, candidate.text[at:to]):
                     continue
-                distance = 2 * (at - candidate.to) if at >= candidate.to else 2 * (candidate.at - to) + 1
-                if best is None or distance < best[0]:
-                    best = (distance, at, to)
+                choice = (*_distance(candidate, at, to), at, to)
+                if best is None or choice < best:
+                    best = choice
         except TimeoutError:
             raise TooSlow(candidate.rule, candidate.start) from None
         if best is None:
             return None
-        _, at, to = best
+        *_, at, to = best
         start, end = candidate.place_of(at, to)
         found.append(Companion(requirement.name, start, end, candidate.text[at:to], requirement.role == "secret"))
     return found
+
+
+def _distance(candidate: Candidate, at: int, to: int) -> tuple[int, int]:
+    """How far a choice is: in lines, and in bytes, which count more ahead of the match."""
+    if at >= candidate.to:
+        return candidate.text.count(b"\n", candidate.to, at), at - candidate.to
+    return candidate.text.count(b"\n", to, candidate.at), _AHEAD * (candidate.at - to) + 1
 
 
 def _fit(requirement: Requirement, value: bytes) -> bool:
@@ -66,7 +75,7 @@ def _region(candidate: Candidate, lines: int) -> tuple[int, int]:
         start = text.rfind(b"\n", low, start)
         if start < 0:
             break
-    end = candidate.to
+    end = candidate.to - 1
     for _ in range(lines + 1):
         end = text.find(b"\n", end + 1, high)
         if end < 0:

@@ -26,12 +26,17 @@ def rule(rule_id: str) -> Rule:
 
 
 @cache
+def _scanner(engine: str) -> Scanner:
+    return Scanner(rules(), engine=engine, key=KEY)
+
+
 def scanner(engine: str = "vectorscan", min_confidence: float = 0.5) -> Scanner:
     """A Scanner with the default pack and a key of its own, so that no key file is written."""
-    if min_confidence != 0.5:
-        rebuild, (program, _confidence, key) = scanner(engine).__reduce__()
-        return rebuild(program, min_confidence, key)
-    return Scanner(rules(), engine=engine, key=KEY)
+    found = _scanner(engine)
+    if min_confidence == 0.5:
+        return found
+    rebuild, (program, _confidence, key) = found.__reduce__()
+    return rebuild(program, min_confidence, key)
 
 
 def own(rules_toml: str, engine: str = "vectorscan", min_confidence: float = 0.5) -> Scanner:
