@@ -137,6 +137,7 @@ def _file_choices(arguments: argparse.Namespace) -> FileOptions:
         follow_symlinks=arguments.follow_symlinks,
         max_size=arguments.max_size,
         jobs=arguments.jobs,
+        processes=True,
         allow_comments=not arguments.no_allow_comments,
     )
 

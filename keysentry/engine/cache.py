@@ -42,13 +42,14 @@ def load_program(
     tell = notice or (lambda _line: None)
     chosen = choose_engine(engine)
     path = cache_folder() / f"{content_hash(sources, _salt(chosen))}.program"
-    if cached and path.exists():
+    if cached and os.path.exists(path):  # noqa: PTH110  pathlib's raises where a folder may not be entered
         try:
             return read_program(path)
         except CacheError as error:
             tell(f"program cache ignored: {error}")
     rule_set = decode(sources)
-    tell(f"compiling {len(rule_set.rules)} rules, once (the result is kept in {path.parent}) ...")
+    kept = f", once (the result is kept in {path.parent})" if cached else ""
+    tell(f"compiling {len(rule_set.rules)} rules{kept} ...")
     program = compile_program(rule_set, chosen)
     if cached:
         try:
@@ -69,9 +70,14 @@ def _salt(engine: str) -> str:
 
 def _code_digest() -> str:
     """Changes when the compiler's own code does, so that a changed checkout never runs a stale Program."""
-    folder = Path(__file__).parent
-    parts = [folder / "program.py", folder / "triggers.py", *(folder / "prefilter").glob("*.py")]
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(parts)]
+    folder = os.path.dirname(__file__)  # noqa: PTH120  at every start: pathlib would take longer
+    places = [folder, os.path.join(folder, "prefilter")]  # noqa: PTH118
+    stats = sorted(
+        (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
+        for place in places
+        for entry in os.scandir(place)
+        if entry.name.endswith(".py")
+    )
     return hashlib.blake2b(repr(stats).encode(), digest_size=8).hexdigest()
 
 
@@ -101,8 +107,12 @@ def write_program(path: Path, program: Program) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     payload = msgspec.msgpack.encode(program)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    draft.write_bytes(_MAGIC + hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload)
-    draft.replace(path)
+    try:
+        draft.write_bytes(_MAGIC + hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     _prune(path.parent)
 
 

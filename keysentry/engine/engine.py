@@ -142,7 +142,7 @@ class Engine:
                 match = _judge(candidate, rule, nature)
             except TooSlow as error:
                 slow.append(Slow(error.rule, error.offset))
-                continue
+                break  # as above: a rule gets one such try in a segment, not one for each candidate
             if match is not None:
                 yield match
 

@@ -1,7 +1,9 @@
-"""Many small files at once: read straight into one buffer, looked at by one call of the prefilter.
+"""Many small files at once: read straight into large buffers, each looked at by one call of the prefilter.
 
-Algorithm. Each worker has a buffer of its own. A file is read by one `readv` into what is left of it; when a file does not fit, what is there
-is scanned first. Nothing large is allocated for a file, and for one without a hit no Python runs but that which reads it.
+Algorithm. The calling thread opens files and reads each by one `readv` into what is left of a buffer; a full buffer (an arena) goes to a
+worker, which runs the prefilter over it and judges what it reports. Nothing large is allocated for a file, and for one without a hit no
+Python runs but that which reads it. One thread reads because reading is short system calls: several threads would hand the interpreter's
+lock to and fro at each of them, and be slower together than one.
 
 Invariants. What comes out is in the order of the paths. A file that is larger than `LARGE`, an archive, or text in a wide encoding is not
 read here but handed back as `Deferred`, in its place.
@@ -11,8 +13,9 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from keysentry.engine.arena import by_segment
@@ -20,163 +23,177 @@ from keysentry.extraction.sniff import FIRST_BYTES, HEAD, TAR_MAGIC, TAR_OFFSET,
 from keysentry.model.finding import Skipped
 from keysentry.scan.document import HEAD as NATURE_HEAD
 from keysentry.scan.document import Document, DocumentScanner, Outcome, Piece
+from keysentry.scan.pool import Task
 
 if TYPE_CHECKING:
     from keysentry.scan.exports import Export
 
-ARENA = 4 << 20
-LARGE = 2 << 20
+ARENA = 2 << 20
+LARGE = 1 << 20
 """A file of this size or more is scanned in pieces, by several workers."""
-_GAP = 1
+DAY_MOST = ARENA - 1
+"""A day of a chat export up to this size is read whole, so that its messages can be told apart."""
+MOST = 2048
+"""How many files go into one arena."""
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Deferred(NamedTuple):
-    """A file that needs another way of reading."""
+    """A file that needs another way of reading; `export` is set for a day of a chat export."""
 
     path: str
     kind: Kind
     size: int
+    export: Export | None = None
 
 
 class Batch(NamedTuple):
-    """What a batch of files gave: outcomes and deferred files in the order of the paths, and how much was read."""
+    """What an arena gave: outcomes and deferred files in the order of the paths, and how much was read."""
 
     outcomes: list[Outcome | Deferred]
     files: int
     size: int
 
 
+class Arena:
+    """A buffer and the files in it; `aside` are files that are not in it, each with how many of those in it come before."""
+
+    __slots__ = ("aside", "ends", "paths", "starts", "used", "view")
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(ARENA))
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the files."""
+        self.used = 0
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.paths: list[str] = []
+        self.aside: list[tuple[int, Outcome | Deferred]] = []
+
+
 class Reader:
-    """Scans batches of small files. Each thread that calls it has a buffer of its own."""
+    """Reads files into arenas, and gives the tasks that scan them."""
 
     def __init__(self, scanner: DocumentScanner, max_size: int | None = None) -> None:
         self._scanner = scanner
         self._max_size = max_size
-        self._local = threading.local()
+        self._free: deque[Arena] = deque()
 
-    def batch(self, paths: Sequence[str], base: int, export: Export | None = None) -> Batch:
-        """Scan some files; `base` is how many characters of each path the user named (the rest is the file's own name).
+    def tasks(self, paths: Iterable[str], base: int, export: Export | None = None) -> Iterator[Task[Batch]]:
+        """The tasks that scan some files. They are read when the next task is asked for, in the thread that asks.
 
-        `export` is the chat export that they belong to, if any.
+        `base` is how many characters of each path the user named (the rest is the file's own name); `export` is the chat export
+        that the files belong to, if any.
         """
-        try:
-            run: _Run = self._local.run
-        except AttributeError:
-            run = self._local.run = _Run(self._scanner, self._max_size)
-        return run.batch(paths, base, export)
-
-
-class _Run:
-    """One worker's buffer, and what is in it."""
-
-    def __init__(self, scanner: DocumentScanner, max_size: int | None) -> None:
-        self._scanner = scanner
-        self._max_size = max_size
-        self._buffer = bytearray(ARENA)
-        self._view = memoryview(self._buffer)
-
-    def batch(self, paths: Sequence[str], base: int, export: Export | None) -> Batch:
-        self._outcomes: list[Outcome | Deferred] = []
-        self._base = base
-        self._export = export
-        self._size = 0
-        self._clear()
+        arena = self._new()
         for path in paths:
-            self._read(path)
-        self._flush()
-        return Batch(self._outcomes, len(paths), self._size)
+            if len(arena.paths) + len(arena.aside) >= MOST or not self._read(arena, path, export):
+                yield partial(self._scan, arena, base, export)
+                arena = self._new()
+                self._read(arena, path, export)
+        if arena.paths or arena.aside:
+            yield partial(self._scan, arena, base, export)
 
-    def _clear(self) -> None:
-        self._used = 0
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._paths: list[str] = []
+    def _new(self) -> Arena:
+        try:
+            arena = self._free.popleft()
+        except IndexError:
+            return Arena()
+        arena.clear()
+        return arena
 
-    def _read(self, path: str) -> None:
+    def _read(self, arena: Arena, path: str, export: Export | None) -> bool:
+        """Read a file into an arena, or put it aside; False if the arena has no room for it."""
+        start = arena.used
+        room = ARENA - 1 - start
         try:
             descriptor = os.open(path, _FLAGS)
         except OSError as error:
-            self._refuse(path, error)
-            return
+            self._aside(arena, _refused(path, error))
+            return True
         try:
-            self._take(path, descriptor)
+            count = os.readv(descriptor, [arena.view[start : start + room]]) if room > 0 else 0
+            if count >= room or count >= LARGE:
+                size = os.fstat(descriptor).st_size
+                day = export if size >= LARGE and export is not None and export.holds(path) else None
+                if size >= LARGE and not (size <= DAY_MOST and day is not None):
+                    self._defer(arena, Deferred(path, sniff(os.pread(descriptor, HEAD, 0), path), size, day))
+                    return True
+                if size > room:
+                    return False
         except OSError as error:
-            self._refuse(path, error)
+            self._aside(arena, _refused(path, error))
+            return True
         finally:
             os.close(descriptor)
+        if count:
+            self._take(arena, path, start, count)
+        return True
 
-    def _take(self, path: str, descriptor: int) -> None:
-        """Read an open file into the buffer, or put it aside."""
-        start = self._used
-        room = ARENA - _GAP - start
-        count = os.readv(descriptor, [self._view[start : start + room]]) if room else 0
-        if count >= room or count >= LARGE:
-            size = os.fstat(descriptor).st_size
-            if size >= LARGE and (self._export is None or not self._export.holds(path) or size > ARENA - _GAP):
-                head = os.pread(descriptor, HEAD, 0)
-                self._defer(Deferred(path, sniff(head, path), size))
-                return
-            self._flush()
-            start = 0
-            count = os.preadv(descriptor, [self._view[: ARENA - _GAP]], 0)
-        if not count:
-            return
-        buffer = self._buffer
-        first = buffer[start]
+    def _take(self, arena: Arena, path: str, start: int, count: int) -> None:
+        """Note a file that was read, unless its first bytes say that it must be read in another way."""
+        view = arena.view
         if (
-            first in FIRST_BYTES
-            or (count > 1 and not buffer[start + 1])
-            or (count > TAR_OFFSET and buffer.startswith(TAR_MAGIC, start + TAR_OFFSET))
+            view[start] in FIRST_BYTES
+            or (count > 1 and not view[start + 1])
+            or (count > TAR_OFFSET and view[start + TAR_OFFSET] == TAR_MAGIC[0])
         ):
-            kind = sniff(bytes(self._view[start : start + min(count, HEAD)]), path)
+            kind = sniff(bytes(view[start : start + min(count, HEAD)]), path)
             if kind not in ("text", "binary"):
-                self._defer(Deferred(path, kind, count))
+                self._defer(arena, Deferred(path, kind, count))
                 return
         if self._max_size is not None and count > self._max_size:
-            self._too_large(path, count)
+            self._aside(arena, _too_large(path, count))
             return
         end = start + count
-        buffer[end] = 10
-        self._starts.append(start)
-        self._ends.append(end)
-        self._paths.append(path)
-        self._used = end + _GAP
-        self._size += count
+        view[end] = 10
+        arena.starts.append(start)
+        arena.ends.append(end)
+        arena.paths.append(path)
+        arena.used = end + 1
 
-    def _defer(self, deferred: Deferred) -> None:
-        self._flush()
-        if self._max_size is not None and deferred.size > self._max_size:
-            self._too_large(deferred.path, deferred.size)
-        else:
-            self._outcomes.append(deferred)
+    def _defer(self, arena: Arena, deferred: Deferred) -> None:
+        large = self._max_size is not None and deferred.size > self._max_size
+        self._aside(arena, _too_large(deferred.path, deferred.size) if large else deferred)
 
-    def _too_large(self, path: str, size: int) -> None:
-        self._flush()
-        reason = f"larger than the limit: {size:,} bytes (raise --max-size to read it)"
-        self._outcomes.append(Outcome([], [Skipped(path, reason)]))
+    def _aside(self, arena: Arena, outcome: Outcome | Deferred) -> None:
+        arena.aside.append((len(arena.paths), outcome))
 
-    def _refuse(self, path: str, error: OSError) -> None:
-        self._flush()
-        reason = "it is gone" if error.errno == errno.ENOENT else f"cannot be read: {error.strerror}"
-        self._outcomes.append(Outcome([], [Skipped(path, reason)]))
+    def _scan(self, arena: Arena, base: int, export: Export | None) -> Batch:
+        """Scan the files of an arena, which is then free for others."""
+        found: list[tuple[int, Outcome | Deferred]] = []
+        size = arena.used - len(arena.paths)
+        files = len(arena.paths) + len(arena.aside)
+        events = self._scanner.engine.events(arena.view[: arena.used]) if arena.used else []
+        for number, offsets in by_segment(events, arena.starts, arena.ends):
+            start, end, path = arena.starts[number], arena.ends[number], arena.paths[number]
+            document = Document(path, name=path[base:])
+            if export is not None and export.holds(path):
+                places = [offset - start for _target, offset in offsets]
+                found.append((number, export.day(self._scanner, document, bytes(arena.view[start:end]), places)))
+                continue
+            # The buffer begins at `-start` of the file, so that offsets in the buffer become offsets in the file.
+            piece = Piece(start, end, start, end, offset=-start)
+            head = bytes(arena.view[start : min(end, start + NATURE_HEAD)])
+            found.append((number, self._scanner.piece(document, arena.view, piece, offsets, head)))
+        if arena.aside:
+            # What was put aside before file n comes before it.
+            found += [(before - 1, outcome) for before, outcome in arena.aside]
+            found.sort(key=_place)
+        self._free.append(arena)
+        return Batch([outcome for _number, outcome in found], files, size)
 
-    def _flush(self) -> None:
-        """Scan what is in the buffer."""
-        if not self._starts:
-            return
-        events = self._scanner.engine.events(self._view[: self._used])
-        if events:
-            for number, found in by_segment(events, self._starts, self._ends):
-                start, end = self._starts[number], self._ends[number]
-                path = self._paths[number]
-                document = Document(path, name=path[self._base :])
-                if self._export is not None and self._export.holds(path):
-                    offsets = [offset - start for _target, offset in found]
-                    self._outcomes.append(self._export.day(self._scanner, document, bytes(self._view[start:end]), offsets))
-                    continue
-                head = bytes(self._view[start : min(end, start + NATURE_HEAD)])
-                # The buffer begins at `-start` of the file, so that offsets in the buffer become offsets in the file.
-                piece = Piece(start, end, start, end, offset=-start)
-                self._outcomes.append(self._scanner.piece(document, self._view, piece, found, head))
-        self._clear()
+
+def _place(found: tuple[int, Outcome | Deferred]) -> int:
+    return found[0]
+
+
+def _too_large(path: str, size: int) -> Outcome:
+    return Outcome([], [Skipped(path, f"larger than the limit: {size:,} bytes (raise --max-size to read it)")])
+
+
+def _refused(path: str, error: OSError) -> Outcome:
+    reason = "it is gone" if error.errno == errno.ENOENT else f"cannot be read: {error.strerror}"
+    return Outcome([], [Skipped(path, reason)])

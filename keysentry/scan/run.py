@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from keysentry.engine.engine import Engine
@@ -21,16 +22,19 @@ from keysentry.model.summary import Summary
 from keysentry.scan.document import Document, DocumentScanner, Outcome
 from keysentry.scan.findings import FindingMaker
 from keysentry.scan.options import FileOptions, OnProgress, Progress
-from keysentry.scan.pool import Pool, Task
+from keysentry.scan.pool import Pool
 from keysentry.scan.reader import Batch, Deferred, Reader
 from keysentry.scan.walk import Folder, walk
+from keysentry.scan.workers import can_fork
 
 if TYPE_CHECKING:
     from keysentry.scan.exports import Export
     from keysentry.scan.pieces import PieceScanner
 
+FORK_FROM = 512
+"""How many files make worker processes worth while."""
 BATCH = 192
-"""How many files a worker is given at once."""
+"""How many files a worker process is given at once."""
 _TELL_EVERY = 0.1
 """Seconds between two reports of progress."""
 
@@ -68,8 +72,8 @@ class Scan:
         self._progress = Progress()
         self._told = 0.0
         began = time.perf_counter()
-        jobs = self._options.jobs or os.cpu_count() or 1
-        self._pool = Pool(jobs)
+        self._jobs = self._options.jobs or os.cpu_count() or 1
+        self._pool = Pool(self._jobs)
         try:
             for path in self._paths:
                 yield from self._target(path)
@@ -85,9 +89,8 @@ class Scan:
         if path == "-":
             yield from self._standard_input()
             return
-        reader = Reader(self._scanner, self._options.max_size)
         base = len(os.path.dirname(path)) if os.path.isfile(path) else len(path)  # noqa: PTH113,PTH120  hot start
-        for batch in self._pool.ordered(self._batches(path, base, reader)):
+        for batch in self._batches(path, base):
             self.summary.files += batch.files
             self.summary.bytes += batch.size
             for outcome in batch.outcomes:
@@ -97,36 +100,55 @@ class Scan:
                     yield from self._outcome(outcome)
             self._tell(path)
 
-    def _batches(self, target: str, base: int, reader: Reader) -> Iterator[Task[Batch]]:
-        """The tasks that read the files below a target; what the listing leaves out goes to the summary."""
-        paths: list[str] = []
+    def _batches(self, target: str, base: int) -> Iterator[Batch]:
+        """What the files below a target give, batch by batch; what the listing leaves out goes to the summary."""
+        reader = Reader(self._scanner, self._options.max_size)
+        found = walk(target, self._options)
+        ahead: list[Folder] = []
         export: Export | None = None
-        for found in walk(target, self._options):
-            if isinstance(found, Skipped):
-                self.summary.skipped.append(found)
-                continue
-            if isinstance(found, Folder):
-                new = self._export_of(found, export)
-                if new is not export:
-                    if paths:
-                        yield partial(reader.batch, paths, base, export)
-                        paths = []
-                    export = new
-                continue
-            paths.append(found)
-            self._listed += 1
-            if len(paths) >= BATCH:
-                yield partial(reader.batch, paths, base, export)
-                paths = []
-        if paths:
-            yield partial(reader.batch, paths, base, export)
+        while True:
+            files = self._files(found, ahead, export)
+            first = list(islice(files, FORK_FROM))
+            if len(first) == FORK_FROM and self._options.processes and self._jobs > 1 and can_fork():
+                yield from self._forked(chain(first, files), reader, base, export)
+            else:
+                yield from self._pool.ordered(reader.tasks(chain(first, files), base, export))
+            if not ahead:
+                break
+            export = self._export_of(ahead.pop())
         if target == self._paths[-1]:
             self._progress.total_files = self._listed
 
-    def _export_of(self, folder: Folder, current: Export | None) -> Export | None:
-        """The export that a folder's files belong to: one that begins here, or the one that it lies in."""
-        if current is not None and folder.path.startswith(current.root):
-            return current
+    def _forked(self, files: Iterator[str], reader: Reader, base: int, export: Export | None) -> Iterator[Batch]:
+        from keysentry.scan.workers import Workers
+
+        workers = Workers(partial(_batch, reader, base, export), self._jobs, export)
+        try:
+            yield from workers.ordered(iter(lambda: list(islice(files, BATCH)), []))
+        finally:
+            workers.close()
+
+    def _files(
+        self, found: Iterator[str | Folder | Skipped], ahead: list[Folder], export: Export | None
+    ) -> Iterator[str]:
+        """The files up to the next folder where an export begins or ends, which goes to `ahead`."""
+        for one in found:
+            if isinstance(one, str):
+                self._listed += 1
+                yield one
+            elif isinstance(one, Skipped):
+                self.summary.skipped.append(one)
+            elif self._is_border(one, export):
+                ahead.append(one)
+                return
+
+    def _is_border(self, folder: Folder, export: Export | None) -> bool:
+        if export is not None:
+            return not folder.path.startswith(export.root)
+        return "users.json" in folder.files or "channels.json" in folder.files
+
+    def _export_of(self, folder: Folder) -> Export | None:
+        """The export that begins at a folder, if one does."""
         if "users.json" not in folder.files and "channels.json" not in folder.files:
             return None
         from keysentry.scan.exports import Export
@@ -139,6 +161,12 @@ class Scan:
 
     def _deferred(self, deferred: Deferred, base: int) -> Iterator[Finding]:
         document = Document(deferred.path, kind=deferred.kind, name=deferred.path[base:])
+        if deferred.export is not None and deferred.kind == "text":
+            from keysentry.scan.members import DAY_MOST
+
+            if deferred.size <= DAY_MOST:
+                yield from self._day(document, deferred.export)
+                return
         if deferred.kind in ("text", "binary"):
             yield from self._large(document, deferred.size)
             return
@@ -156,6 +184,18 @@ class Scan:
         from keysentry.scan.pieces import PieceScanner
 
         return PieceScanner(self._scanner)
+
+    def _day(self, document: Document, export: Export) -> Iterator[Finding]:
+        """Scan a day of a chat export that is too large for an arena."""
+        try:
+            with open(document.path, "rb") as file:  # noqa: PTH123
+                data = file.read()
+        except OSError as error:
+            self.summary.skipped.append(Skipped(document.path, f"cannot be read: {error.strerror}"))
+            return
+        self.summary.bytes += len(data)
+        offsets = [offset for _target, offset in self._engine.events(data)]
+        yield from self._outcome(export.day(self._scanner, document, data, offsets))
 
     def _large(self, document: Document, size: int) -> Iterator[Finding]:
         from keysentry.scan.pieces import Fields, together
@@ -200,3 +240,15 @@ class Scan:
 
 
 __all__ = ["InputError", "Scan"]
+
+
+def _batch(reader: Reader, base: int, export: Export | None, paths: list[str]) -> Batch:
+    """Scan some files, in the calling thread."""
+    outcomes: list[Outcome | Deferred] = []
+    files = size = 0
+    for task in reader.tasks(paths, base, export):
+        batch = task()
+        outcomes += batch.outcomes
+        files += batch.files
+        size += batch.size
+    return Batch(outcomes, files, size)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice
+from typing import TYPE_CHECKING
 
 from keysentry.engine.arena import by_segment
 from keysentry.engine.engine import Engine, Result
-from keysentry.engine.score import Nature
+
+if TYPE_CHECKING:
+    from keysentry.engine.score import Nature
 
 BATCH = 2048
 """How many texts are joined at most."""

@@ -91,7 +91,11 @@ def _folder(
             yield Skipped(level.path.rstrip("/"), f"the folder cannot be listed: {error.strerror}")
             continue
         if options.gitignore and any(entry.name == ".gitignore" for entry in found):
-            level = level._replace(excluders=(*level.excluders, _gitignore(level.path, level.below)))
+            try:
+                level = level._replace(excluders=(*level.excluders, _gitignore(level.path, level.below)))
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", "") or str(error)
+                yield Skipped(f"{level.path}.gitignore", f"what it leaves out is read all the same: {reason}")
         yield from _listed(level, found, options, entered, waiting)
 
 
@@ -167,10 +171,13 @@ def _sort_out(
 
 
 def _gitignore(path: str, below: str) -> Excluded:
-    """What a folder's `.gitignore` leaves out."""
+    """What a folder's `.gitignore` leaves out. Raises `OSError` or `ValueError` if it cannot be read."""
     from pathspec import GitIgnoreSpec
 
-    with open(f"{path}.gitignore", encoding="utf-8", errors="replace") as file:  # noqa: PTH123  a plain path is faster
+    name = f"{path}.gitignore"
+    if not stat.S_ISREG(os.stat(name).st_mode):
+        raise ValueError("it is not a file")
+    with open(name, encoding="utf-8", errors="replace") as file:  # noqa: PTH123  a plain path is faster
         spec = GitIgnoreSpec.from_lines(file)
     depth = len(below)
 

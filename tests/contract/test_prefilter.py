@@ -1,4 +1,4 @@
-"""What every prefilter promises (`base.Prefilter`): for every stretch that a pattern matches, as it is or in JSON, HTML or CSV, an event."""
+"""What every prefilter promises: an event for whatever a pattern matches, as it is or in JSON, HTML or CSV."""
 
 from __future__ import annotations
 

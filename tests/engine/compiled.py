@@ -1,4 +1,4 @@
-"""The built-in rules, compiled once a test process: compiling them takes seconds, and a Scanner can be shared by every test."""
+"""The built-in rules, compiled once a test process: that takes seconds, and a Scanner can be shared by every test."""
 
 from __future__ import annotations
 

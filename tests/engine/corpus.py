@@ -1,4 +1,4 @@
-"""A corpus that is the same on every machine: forged credentials of all rules, near misses, and ordinary text, in many notations."""
+"""A corpus that is the same on every machine: forged credentials of all rules, near misses and ordinary text."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from tests.engine import compiled
 from tests.engine.notation import NOTATIONS
 
 WORDS = (
-    "the server answers with a token for every user name and password that is given in the request header of a call we "
-    "make to this service when key rotation is due please ask the team before you change secret settings in production"
-).split()
+    "the", "server", "answers", "with", "token", "for", "every", "user", "name", "and", "password", "that", "is", "given",
+    "in", "request", "header", "of", "call", "we", "make", "service", "when", "key", "rotation", "due", "please", "ask",
+    "team", "before", "you", "change", "secret", "settings", "production",
+)  # fmt: skip
 CODE = (
     "def {0}_{1}(self, {2}: str) -> bool:",
     "    return self.{0}.{1}({2}, timeout={n})",
@@ -54,7 +55,7 @@ def _specimens(rule_id: str, seed: int) -> list[Specimen]:
 
 
 def segments(count: int, seed: int = 1) -> Iterator[bytes]:
-    """So many short texts: a third with credentials, some of them several or broken ones, the rest ordinary or noise."""
+    """So many short texts: a half with credentials, whole or broken, in many notations, the rest ordinary or noise."""
     rng = random.Random(seed)
     rules = [rule for rule in compiled.rules().rules if rule.forge]
     for number in range(count):
@@ -86,7 +87,7 @@ def _around(rng: random.Random, text: bytes) -> bytes:
 
 
 def large(size: int, seed: int = 2) -> bytes:
-    """One text of about so many bytes, with several lines a credential, some very long lines, and characters of all widths."""
+    """One text of about so many bytes, with credentials, some very long lines, and characters of all widths."""
     rng = random.Random(seed)
     parts: list[bytes] = []
     length = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -130,7 +131,7 @@ def test_a_threshold_only_takes_away():
         spans.append([(n, f.span.start, f.span.end, f.confidence) for n, f in scanner.scan_texts(texts)])
         assert all(sure >= threshold for *_, sure in spans[-1])
     assert spans[0]
-    for lower, higher in zip(spans, spans[1:], strict=False):
+    for lower, higher in pairwise(spans):
         assert len(higher) <= len(lower)
         by_text: dict[int, list[tuple[int, int]]] = {}
         for number, start, end, _ in lower:

@@ -37,7 +37,7 @@ LOOKALIKES = {
     "{3f2b8c1e-9d4a-4b6f-8e7d-5a1c2b3d4e5f}": "a UUID",
     "2024-05-17T10:30:00Z": "a number or a date",
     "31.12.2024": "a number or a date",
-    "1_000" .replace("_", ","): "a number or a date",
+    "1_000".replace("_", ","): "a number or a date",
     "https://internal.corp/login?next=1": "an address",
     "ann.lee@corp.internal": "an address",
     "//cdn.internal/x.js": "an address",

@@ -1,6 +1,8 @@
-"""The prefilter keeps every match: whatever a rule's expression matches in a text, in any notation, makes an event there."""
+"""The prefilter keeps every match: what a rule matches in a text, in any notation, makes an event there."""
 
 from __future__ import annotations
+
+import os
 
 import regex
 from hypothesis import assume, example, given, settings
@@ -13,6 +15,8 @@ from keysentry.errors import RuleError
 from keysentry.rules.schema import Rule
 from tests.engine.notation import NOTATIONS, stretch
 
+LONG = bool(os.environ.get("KEYSENTRY_LONG_TESTS"))
+
 Sampled = tuple[str, str]
 """A part of an expression, and a text that it is likely to match."""
 
@@ -23,16 +27,16 @@ SETS = {
     "[A-Za-z0-9_-]": "Zq7_-",
     "[A-Za-z0-9+/=]": "Zq7+/",
     "[^\\s\"']": "Zq7/<&\\",
-    "[^0-9\"]": "Z/<&\\\n",
+    '[^0-9"]': "Z/<&\\\n",
     "[\"'`]": "\"'`",
     "[\\\\/]": "\\/",
     "[&=<>]": "&=<>",
     "\\d": "059",
     "\\w": "aZ_5",
     "\\s": " \t\n",
-    "\\S": "aZ_5/&\"",
-    "\\D": "aZ_/&\"",
-    ".": "aZ_5/&\"",
+    "\\S": 'aZ_5/&"',
+    "\\D": 'aZ_/&"',
+    ".": 'aZ_5/&"',
 }
 
 
@@ -85,12 +89,14 @@ def expressions(draw: st.DrawFn) -> Sampled:
     return "".join(part for part, _ in parts), before + sample + after + sample
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=20_000 if LONG else 250, derandomize=not LONG, deadline=None)
 @given(expressions(), st.sampled_from(sorted(NOTATIONS)))
 @example((r"acme(?:[^\n]{0,200}\s)?-p[0-9]{4}", "acme -u user -p1234"), "plain")
 @example((r"acme(?:[0-9]{1,200}x){2}", "acme12x34x"), "plain")
 @example((r"acme(?s:.{4})end", "acme\n\n\n\nend"), "plain")
 @example((r"acme\\[a-z]{4}", "acme\\abcd"), "JSON")
+@example(("0://x\\n", "0://x\n"), "HTML in JSON")
+@example(("0://x<", "0://x<"), "JSON for scripts")
 @example((r'acme[^0-9"]{4}\d\d', "acme/&<>12"), "HTML")
 def test_every_match_makes_an_event_in_it(sampled: Sampled, name: str) -> None:
     expression, text = sampled

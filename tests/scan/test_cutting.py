@@ -1,4 +1,4 @@
-"""Cutting, packing, threads and batches change nothing: what is found in a text is found wherever and however it is read."""
+"""Cutting, packing, threads and batches change nothing: what is in a text is found however it is read."""
 
 from __future__ import annotations
 
@@ -107,6 +107,8 @@ PACKINGS = {
     "zip in zip": lambda content: pack_zip(pack_zip(content)),
     "gzip in tar": lambda content: pack_tar(gzip.compress(content)),
 }
+
+
 @cache
 def packed(packing: str) -> bytes:
     return PACKINGS[packing](text())
@@ -193,7 +195,9 @@ def test_small_files_are_told_apart_in_any_grouping(scanner, tmp_path, monkeypat
 
 
 def is_text(content: bytes) -> bool:
-    return b"\x00" not in content and content.lstrip()[:1] not in (b"{", b"[") and content[:1] not in b"PB\x1f\xfd\xff\xfe"
+    return (
+        b"\x00" not in content and content.lstrip()[:1] not in (b"{", b"[") and content[:1] not in b"PB\x1f\xfd\xff\xfe"
+    )
 
 
 @pytest.mark.parametrize("size", [1, 3, 64, 5000])

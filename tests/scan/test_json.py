@@ -17,6 +17,7 @@ from keysentry.tuning.specimens import specimens
 from tests.engine import compiled
 from tests.scan.place import secrets
 
+
 @cache
 def values() -> list[str]:
     """Texts with credentials that JSON must escape in every way: line ends, quotes, slashes, what is not ASCII."""

@@ -25,17 +25,19 @@ LEAST = 3
 _EXACT = 24
 """How many strings a run of exact parts may stand for before it is broken."""
 _LONG_ENOUGH = 8
+_BEGINNINGS = 40
+"""How many beginnings are worth looking for one by one; of more, the first bytes are."""
 _ESCAPED = frozenset(b"\"'\\/<>&=+`") | frozenset(range(0x20)) | frozenset(range(0x7F, 256))
 _NAMED = {0x26: b"&amp;", 0x3C: b"&lt;", 0x3E: b"&gt;", 0x22: b"&quot;", 0x27: b"&#39;"}
-_BACKSLASHED = frozenset(b"\"'/\\")
-_NUMBERED = frozenset(b"\"'/<>&=+`")
+_BACKSLASHED = {0x22: b'"', 0x27: b"'", 0x2F: b"/", 0x5C: b"\\", 8: b"b", 9: b"t", 10: b"n", 12: b"f", 13: b"r"}
+_NUMBERED = frozenset(b"\"'/<>&=+`") | frozenset(range(0x20)) | {0x7F}
 
 
 def _forms(byte: int) -> list[bytes]:
     """How a byte is written in the usual notations: as it is, in JSON (within JSON), by its number, in CSV, in HTML."""
     forms = [bytes((byte,))]
     if byte in _BACKSLASHED:
-        forms += [b"\\" * count + forms[0] for count in (1, 2, 3)]
+        forms += [b"\\" * count + _BACKSLASHED[byte] for count in (1, 2, 3)]
     if byte in _NUMBERED:
         forms += [rf"\u{byte:04x}".encode(), rf"\\u{byte:04x}".encode()]
     if byte in _NAMED:
@@ -66,10 +68,18 @@ def beginnings(pattern: str) -> tuple[bytes, ...]:
     Raises `Unsupported` for a pattern that Python's `re` cannot parse.
     """
     run = _first(list(parse(pattern)))
-    shortest = min(map(len, run))
-    # A literal that begins with another one adds nothing.
-    kept = {text for text in run if not any(text != other and text.startswith(other) for other in run)}
-    return tuple(sorted(kept)) if shortest >= LEAST - 1 else ()
+    if min(map(len, run)) < LEAST - 1:
+        return ()
+    length = _LONG_ENOUGH
+    while len(kept := _shortened(run, length)) > _BEGINNINGS and length > LEAST:
+        length -= 1
+    return tuple(sorted(kept))
+
+
+def _shortened(strings: Strings, length: int) -> Strings:
+    """The strings cut to a length, without those that begin with another one."""
+    cut = {text[:length] for text in strings}
+    return frozenset(text for text in cut if not any(text != other and text.startswith(other) for other in cut))
 
 
 def _first(nodes: Sequence[Node]) -> Strings:

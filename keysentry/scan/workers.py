@@ -1,0 +1,218 @@
+"""Processes that scan files side by side, for whoever owns the whole process: the command line.
+
+Reading small files is Python and short system calls, for which threads only get in each other's way. Worker processes are forked from one that
+has loaded its rules already, get lists of paths, and send back what they found; the order of the lists is kept.
+
+Invariants. Workers hold no secret longer than a batch, and what they send goes through pipes that only the parent has. A worker that dies takes
+nothing with it but the batches it had, and these are named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from keysentry.extraction.sniff import Kind
+from keysentry.model.finding import Skipped
+from keysentry.model.sensitive import Sensitive
+from keysentry.scan.document import Outcome
+from keysentry.scan.reader import Batch, Deferred
+
+if TYPE_CHECKING:
+    from keysentry.scan.exports import Export
+
+_WAITING = 2
+"""How many batches a worker has been given at most."""
+_SIZE = 8
+
+Work = Callable[[list[str]], Batch]
+
+
+class _Wire(msgspec.Struct, array_like=True):
+    """A batch as it goes through a pipe: of each entry either the outcome or the deferred file."""
+
+    entries: list[tuple[Outcome | None, tuple[str, Kind, int] | None]]
+    files: int
+    size: int
+
+
+def _reveal(value: Any) -> Any:
+    if isinstance(value, Sensitive):
+        return value.reveal_bytes()
+    raise NotImplementedError(type(value))
+
+
+def _hide(kind: type, value: Any) -> Any:
+    return Sensitive(value) if kind is Sensitive else value
+
+
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=_reveal)
+
+
+def can_fork() -> bool:
+    """Whether worker processes can be forked safely: on systems that fork, from a process without other threads."""
+    return hasattr(os, "fork") and threading.active_count() == 1
+
+
+class _Worker:
+    """One forked process, as its parent sees it."""
+
+    def __init__(self, work: Work, others: list[_Worker]) -> None:
+        requests, self.requests = os.pipe()
+        self.answers, answers = os.pipe()
+        self.waiting: deque[tuple[int, list[str]]] = deque()
+        self.received = bytearray()
+        self.pid = os.fork()
+        if not self.pid:
+            for other in [*others, self]:
+                os.close(other.requests)
+                os.close(other.answers)
+            _serve(work, requests, answers)
+        os.close(requests)
+        os.close(answers)
+
+    def give(self, number: int, paths: list[str]) -> None:
+        """Give it a batch. A worker that is gone is noticed when its answer is read."""
+        self.waiting.append((number, paths))
+        with contextlib.suppress(BrokenPipeError):
+            _send(self.requests, msgspec.msgpack.encode(paths))
+
+    def end(self) -> None:
+        """Let it end, and wait until it has."""
+        for descriptor in (self.requests, self.answers):
+            os.close(descriptor)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def _serve(work: Work, requests: int, answers: int) -> NoReturn:
+    """The worker's life: batches in, answers out, until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the workers
+    gc.set_threshold(50_000, 20, 20)  # findings are trees: there is little to collect
+    code = 1
+    try:
+        while (request := _receive(requests)) is not None:
+            batch = work(msgspec.msgpack.decode(request, type=list[str]))
+            entries: list[tuple[Outcome | None, tuple[str, Kind, int] | None]] = [
+                (None, (one.path, one.kind, one.size)) if isinstance(one, Deferred) else (one, None)
+                for one in batch.outcomes
+            ]
+            _send(answers, _ENCODER.encode(_Wire(entries, batch.files, batch.size)))
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _send(descriptor: int, content: bytes) -> None:
+    rest = memoryview(len(content).to_bytes(_SIZE, "big") + content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _receive(descriptor: int) -> bytes | None:
+    head = _exactly(descriptor, _SIZE)
+    return None if head is None else _exactly(descriptor, int.from_bytes(head, "big"))
+
+
+def _exactly(descriptor: int, count: int) -> bytes | None:
+    content = b""
+    while len(content) < count:
+        part = os.read(descriptor, count - len(content))
+        if not part:
+            return None
+        content += part
+    return content
+
+
+class Workers:
+    """A few worker processes; they end with `close`."""
+
+    def __init__(self, work: Work, count: int, export: Export | None = None) -> None:
+        self._export = export
+        self._workers: list[_Worker] = []
+        gc.freeze()  # what is there already is shared with the workers: no collection may touch its pages
+        for _ in range(count):
+            self._workers.append(_Worker(work, self._workers))
+        gc.unfreeze()
+        self._done: dict[int, Batch] = {}
+        self._decoder = msgspec.msgpack.Decoder(_Wire, dec_hook=_hide)
+
+    def ordered(self, batches: Iterator[list[str]]) -> Iterator[Batch]:
+        """The results of batches of paths, in their order."""
+        given = told = 0
+        more = True
+        while True:
+            while more and (worker := self._idle()) is not None:
+                paths = next(batches, None)
+                if paths is None:
+                    more = False
+                else:
+                    worker.give(given, paths)
+                    given += 1
+            while told in self._done:
+                yield self._done.pop(told)
+                told += 1
+            if told == given and not more:
+                return
+            if told not in self._done:
+                self._listen()
+
+    def _idle(self) -> _Worker | None:
+        """The living worker with the least to do, if it may be given more."""
+        worker = min(self._workers, key=lambda one: len(one.waiting), default=None)
+        return worker if worker is not None and len(worker.waiting) < _WAITING else None
+
+    def _listen(self) -> None:
+        """Wait for the next answer."""
+        busy = {worker.answers: worker for worker in self._workers if worker.waiting}
+        for descriptor in select.select(list(busy), [], [])[0]:
+            worker = busy[descriptor]
+            part = os.read(descriptor, 1 << 20)
+            if not part:
+                self._bury(worker)
+                continue
+            worker.received += part
+            self._take(worker)
+
+    def _take(self, worker: _Worker) -> None:
+        received = worker.received
+        while len(received) >= _SIZE:
+            end = _SIZE + int.from_bytes(received[:_SIZE], "big")
+            if len(received) < end:
+                return
+            wire = self._decoder.decode(memoryview(received)[_SIZE:end].tobytes())
+            number, _paths = worker.waiting.popleft()
+            outcomes = [self._entry(*entry) for entry in wire.entries]
+            self._done[number] = Batch(outcomes, wire.files, wire.size)
+            del received[:end]
+
+    def _entry(self, outcome: Outcome | None, deferred: tuple[str, Kind, int] | None) -> Outcome | Deferred:
+        if deferred is not None:
+            return Deferred(*deferred, self._export)
+        assert outcome is not None
+        return outcome
+
+    def _bury(self, worker: _Worker) -> None:
+        """A worker has died: name what it had, and go on without it."""
+        self._workers.remove(worker)
+        worker.end()
+        reason = "not read: the worker process ended unexpectedly (scan it again with --jobs 1)"
+        for number, paths in worker.waiting:
+            skipped = [Skipped(path, reason) for path in paths]
+            self._done[number] = Batch([Outcome([], skipped)], len(paths), 0)
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
