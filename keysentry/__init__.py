@@ -5,8 +5,9 @@
     for finding in Scanner().scan_text(text):
         print(finding.title, finding.secret, finding.location.line)
 
-`Scanner` scans texts, streams of texts, records and files; `load_rules` reads rule packs; `Finding` says what was found, where, how surely
-and why. A `Finding.secret` never prints: `.reveal()` is the one way in. Every error is a `KeysentryError`.
+`Scanner` scans texts, streams of texts, records and files; `load_rules` reads rule packs; `Finding` says what was
+found, where, how surely and why. A `Finding.secret` never prints: `.reveal()` is the one way in. Every error is a
+`KeysentryError`.
 """
 
 from keysentry.__about__ import VERSION as __version__

@@ -1,7 +1,7 @@
 """The two things that a machine keeps for keysentry: a folder of compiled Programs, and the key of its fingerprints.
 
-`KEYSENTRY_CACHE_DIR` and `KEYSENTRY_KEY` override both. Without a key in the environment one is made at its first use and
-kept, readable by its owner only, in the user's data folder.
+`KEYSENTRY_CACHE_DIR` and `KEYSENTRY_KEY` override both. Without a key in the environment one is made at its first
+use and kept, readable by its owner only, in the user's data folder.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def cache_folder() -> Path:
 def key() -> bytes:
     """The installation's key for fingerprints.
 
-    Raises `ConfigError` if `KEYSENTRY_KEY` is set but shorter than 16 characters. Where no key can be kept, a warning says that
-    fingerprints will differ from run to run.
+    Raises `ConfigError` if `KEYSENTRY_KEY` is set but shorter than 16 characters. Where no key can be kept, a
+    warning says that fingerprints will differ from run to run.
     """
     given = os.environ.get("KEYSENTRY_KEY")
     if given is not None:
@@ -54,7 +54,7 @@ def key() -> bytes:
         return _kept_key(path)
     except OSError as error:
         warnings.warn(
-            f"{path}: {error.strerror}; fingerprints will differ in the next run (set KEYSENTRY_KEY to keep them equal)",
+            f"{path}: {error.strerror}; fingerprints will differ in the next run (set KEYSENTRY_KEY against that)",
             stacklevel=2,
         )
         return secrets.token_bytes(_KEY_BYTES)

@@ -12,9 +12,9 @@ from keysentry.model.finding import Lifetime
 class Verdict(msgspec.Struct, frozen=True):
     """A check's answer.
 
-    `valid`: True proves the value (a checksum holds), False kills it (it cannot be what it looks like), None says nothing.
-    `text` says why, without the value. `lifetime` is what the value itself tells (a JWT's `exp`); `facts` are things
-    it gives away that are worth knowing and are not secret (an account id, an expiry), as (name, value).
+    `valid`: True proves the value (a checksum holds), False kills it (it cannot be what it looks like), None says
+    nothing. `text` says why, without the value. `lifetime` is what the value itself tells (a JWT's `exp`); `facts`
+    are things it gives away that are worth knowing and are not secret (an account id, an expiry), as (name, value).
     """
 
     valid: bool | None

@@ -1,6 +1,7 @@
 """Many segments in one buffer, so that one call of the prefilter looks at all of them.
 
-Invariants. Segments do not overlap and are in ascending order; an event belongs to the segment that its offset lies in or ends.
+Invariants. Segments do not overlap and are in ascending order; an event belongs to the segment that its offset lies
+in or ends.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from keysentry.engine.prefilter.base import Event
 
 
 def by_segment(events: list[Event], starts: Sequence[int], ends: Sequence[int]) -> Iterator[tuple[int, list[Event]]]:
-    """Share out events among the segments that begin at `starts` and end at `ends`: (segment, its events by offset), ascending.
+    """Share out events among the segments that begin at `starts` and end at `ends`: (segment, its events by offset),
+    ascending.
 
     Events between segments are dropped: no match lies there.
     """

@@ -1,10 +1,12 @@
 """Compiled Programs, kept between runs.
 
-Algorithm. A Program is stored under the hash of everything it was made from: the rule files, this package's version, the engine and
-the matching library's version. The file is a head of fixed size (magic, digest of the rest) and the Program in MessagePack.
+Algorithm. A Program is stored under the hash of everything it was made from: the rule files, this package's version,
+the engine and the matching library's version. The file is a head of fixed size (magic, digest of the rest) and the
+Program in MessagePack.
 
-Invariants. A file is written beside its place and renamed into it, so that it is whole or not there. What does not match its digest
-is never decoded. A cache that cannot be read or written is only a warning: the Program is compiled again.
+Invariants. A file is written beside its place and renamed into it, so that it is whole or not there. What does not
+match its digest is never decoded. A cache that cannot be read or written is only a warning: the Program is compiled
+again.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ def load_program(
 ) -> Program:
     """The Program of some rule files: from the cache, or compiled (and then kept, if `cached`).
 
-    `notice` gets a line for a person when compiling begins and when a cache cannot be used. Raises `RulePackError` for faults in
-    the rules.
+    `notice` gets a line for a person when compiling begins and when a cache cannot be used. Raises `RulePackError`
+    for faults in the rules.
     """
     tell = notice or (lambda _line: None)
     chosen = choose_engine(engine)

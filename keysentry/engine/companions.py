@@ -1,8 +1,9 @@
 """The other half of a composite credential: the key beside its id, the host beside the password.
 
-Algorithm. Around a match, within as many lines as the rule says and `COMPANION_REACH` bytes, every match of the companion's pattern is a
-choice; the nearest that is random enough wins: the one fewer lines away, and of those one after the match before one that is ahead
-of it, unless that is much nearer (in a list of pairs the secret of the pair before is near, too).
+Algorithm. Around a match, within as many lines as the rule says and `COMPANION_REACH` bytes, every match of the
+companion's pattern is a choice; the nearest that is random enough wins: the one fewer lines away, and of those one
+after the match before one that is ahead of it, unless that is much nearer (in a list of pairs the secret of the pair
+before is near, too).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def companions(candidate: Candidate, rule: CompiledRule) -> list[Companion] | No
         try:
             for match in pattern.finditer(candidate.text, low, high, overlapped=True, timeout=TIME_LIMIT):
                 at, to = match.span("secret")
-                if at < candidate.to and candidate.at < to or not _fit(requirement, candidate.text[at:to]):
+                if (at < candidate.to and candidate.at < to) or not _fit(requirement, candidate.text[at:to]):
                     continue
                 choice = (*_distance(candidate, at, to), at, to)
                 if best is None or choice < best:

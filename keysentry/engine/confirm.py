@@ -1,13 +1,14 @@
 """From events to candidates: the rule's own expression, on bounded windows.
 
-Algorithm. The events of one rule in one segment are joined into ranges in which a match can begin. In each range every beginning is
-tried (overlapping matches included), as the text stands and, where it holds escapes, in views with the escapes undone. In JSON the
-view is the truth; elsewhere a view only adds to what the plain text gives.
+Algorithm. The events of one rule in one segment are joined into ranges in which a match can begin. In each range
+every beginning is tried (overlapping matches included), as the text stands and, where it holds escapes, in views
+with the escapes undone. In JSON the view is the truth; elsewhere a view only adds to what the plain text gives.
 
-Invariants. Every match of the rule in the segment that holds an event is found, and nothing depends on which other events there were:
-so both prefilters, and any way of cutting the input, give the same candidates.
+Invariants. Every match of the rule in the segment that holds an event is found, and nothing depends on which other
+events there were: so both prefilters, and any way of cutting the input, give the same candidates.
 
-Limits. A view's window reaches `VIEW_REACH` bytes to both sides; one expression may take `TIME_LIMIT` seconds on one window.
+Limits. A view's window reaches `VIEW_REACH` bytes to both sides; one expression may take `TIME_LIMIT` seconds on one
+window.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ COMPANION_REACH = 4096
 class Candidate(NamedTuple):
     """A match of a rule, before anything was asked about it.
 
-    `start` and `end` are the secret's place in the buffer; `text` is what was matched, `at` and `to` the secret's place in that, and
-    `begin` where the match began; `maps` lead from `text` back to the buffer (the last one first undone is the first).
+    `start` and `end` are the secret's place in the buffer; `text` is what was matched, `at` and `to` the secret's
+    place in that, and `begin` where the match began; `maps` lead from `text` back to the buffer (the last one first
+    undone is the first).
     """
 
     rule: int
@@ -61,7 +63,7 @@ class Candidate(NamedTuple):
         return _place(self.base, self.maps, at, to)
 
 
-class TooSlow(Exception):  # noqa: N818  it is not an error of the program
+class TooSlow(Exception):
     """A rule's expression took more than `TIME_LIMIT` seconds on one window."""
 
     def __init__(self, rule: int, offset: int) -> None:
@@ -78,7 +80,9 @@ def _place(base: int, maps: Sequence[OffsetMap], at: int, to: int) -> tuple[int,
 
 
 def ranges(offsets: Sequence[int], reach: int) -> Iterator[tuple[int, int]]:
-    """Join offsets (ascending) into the ranges in which a match of at most `reach` bytes that holds one of them can begin."""
+    """Join offsets (ascending) into the ranges in which a match of at most `reach` bytes that holds one of them can
+    begin.
+    """
     low, high = offsets[0] - reach, offsets[0]
     for offset in offsets:
         if offset - reach > high:
@@ -89,12 +93,20 @@ def ranges(offsets: Sequence[int], reach: int) -> Iterator[tuple[int, int]]:
 
 
 def confirm(
-    number: int, rule: CompiledRule, buffer: Buffer, bounds: tuple[int, int], offsets: Sequence[int], *, json: bool, cells: bool = True
+    number: int,
+    rule: CompiledRule,
+    buffer: Buffer,
+    bounds: tuple[int, int],
+    offsets: Sequence[int],
+    *,
+    json: bool,
+    cells: bool = True,
 ) -> Iterator[Candidate]:
-    """The candidates of one rule in one segment (`bounds` in the buffer), given the offsets of its events there, ascending.
+    """The candidates of one rule in one segment (`bounds` in the buffer), given the offsets of its events there,
+    ascending.
 
-    In `json` a reading with escapes undone replaces the plain one; only where there may be `cells` of CSV are doubled quotes undone.
-    Raises `TooSlow` if the rule's expression exceeds the time limit.
+    In `json` a reading with escapes undone replaces the plain one; only where there may be `cells` of CSV are
+    doubled quotes undone. Raises `TooSlow` if the rule's expression exceeds the time limit.
     """
     begin, end = bounds
     around = COMPANION_REACH if rule.rule.requires else MARGIN
@@ -162,10 +174,10 @@ def _views(
     while first > begin and buffer[first - 1] == 0x5C:
         first -= 1  # a window that began inside a row of backslashes would pair them wrongly
     text = bytes(buffer[first : min(end, starts[1] + reach + rule.reach)])
-    for text, maps in _readings(text, cells=cells):
+    for reading, maps in _readings(text, cells=cells):
         # What begins at the very edge may be a part of something; what begins behind the range is the next range's.
         edge = 0 if first == begin else MARGIN
-        for candidate in _search(number, rule, text, (first, maps), (edge, len(text)), "escaped"):
+        for candidate in _search(number, rule, reading, (first, maps), (edge, len(reading)), "escaped"):
             if candidate.place_of(candidate.begin, candidate.begin + 1)[0] <= starts[1]:
                 yield candidate
 

@@ -1,7 +1,8 @@
-"""Views of what is written in another form: base64, hexadecimal, gzip, percent-encoding, hidden and full-width characters.
+"""Views of what is written in another form: base64, hexadecimal, gzip, percent-encoding, hidden and full-width
+characters.
 
-Algorithm. Around an event the run that is written in the form is taken (bounded), and decoded in every alignment that it could have.
-What comes out is scanned like any other text, and once more for what is encoded within it.
+Algorithm. Around an event the run that is written in the form is taken (bounded), and decoded in every alignment
+that it could have. What comes out is scanned like any other text, and once more for what is encoded within it.
 
 Invariants. A run depends on the text alone, not on which event led to it. Each view maps every byte back to the run.
 
@@ -24,7 +25,9 @@ from keysentry.model.location import ByteSpan, OffsetMap
 REACH = 8192
 INFLATED = 1 << 20
 _LEAST_RUN = 16
-_BASE64_RUN = re.compile(rb"(?:[A-Za-z0-9+/_-]|\\/|\\[rn](?=[A-Za-z0-9+/\\])|[ \t]{0,16}\r?\n[ \t]{0,16}(?=[A-Za-z0-9+/]))+")
+_BASE64_RUN = re.compile(
+    rb"(?:[A-Za-z0-9+/_-]|\\/|\\[rn](?=[A-Za-z0-9+/\\])|[ \t]{0,16}\r?\n[ \t]{0,16}(?=[A-Za-z0-9+/]))+"
+)
 _BASE64_NOISE = re.compile(rb"\\[rn]|\\|\s+")
 _HEX_RUN = re.compile(rb"[0-9a-fA-F]+")
 _TEXT_RUN = re.compile(rb"[^\s\"'<>`]+")

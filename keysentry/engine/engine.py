@@ -1,11 +1,11 @@
 """The loop: events of the prefilter in, matches with their reasons out.
 
-Algorithm. The events of a segment are sorted by target. A rule's events are confirmed into candidates; its checks prove or kill each;
-its companions are looked for; what is left is scored. The events of an encoding open views, which are scanned in the same way. Of matches
-that overlap the best one stays.
+Algorithm. The events of a segment are sorted by target. A rule's events are confirmed into candidates; its checks
+prove or kill each; its companions are looked for; what is left is scored. The events of an encoding open views,
+which are scanned in the same way. Of matches that overlap the best one stays.
 
-Invariants. Pure and thread-safe: nothing is kept between calls but compiled expressions. The result depends on the text and its nature
-alone.
+Invariants. Pure and thread-safe: nothing is kept between calls but compiled expressions. The result depends on the
+text and its nature alone.
 
 Failure modes. A rule that is too slow on a window is reported in `Result.slow`, and the others go on.
 """
@@ -168,7 +168,7 @@ class Engine:
             run = run_at(coding, buffer, bounds, offset)
             if run is None:
                 continue
-            # Of a run that goes on beyond `REACH` the end may cut a match in two: events near it open a run of their own.
+            # The end of a run that goes on beyond `REACH` may cut a match in two: events near it open another run.
             done = run.end if run.end < offset + REACH else run.end - REACH // 2
             for view in views(coding, buffer, run):
                 events = self.events(view.text)
@@ -180,9 +180,7 @@ class Engine:
                     note = Reason("encoded", f"found in what is written as {view.coding}")
                     coded = f"{view.coding}, {match.coding}" if match.coding else view.coding
                     rank = (*match.rank[:-1], match.rank[-1] - 1)
-                    yield match._replace(
-                        start=start, end=end, reasons=(*match.reasons, note), coding=coded, rank=rank
-                    )
+                    yield match._replace(start=start, end=end, reasons=(*match.reasons, note), coding=coded, rank=rank)
 
 
 def _judge(candidate: Candidate, rule: CompiledRule, nature: Nature) -> Match | None:
@@ -220,7 +218,16 @@ def _judge(candidate: Candidate, rule: CompiledRule, nature: Nature) -> Match | 
     if others is None and rule.rule.alone is not None:
         sure = min(sure, rule.rule.alone)
     return Match(
-        candidate.rule, start, end, value, sure, tuple(reasons), _rank(rule, proved, others), lifetime, tuple(kept), candidate.view
+        candidate.rule,
+        start,
+        end,
+        value,
+        sure,
+        tuple(reasons),
+        _rank(rule, proved, others),
+        lifetime,
+        tuple(kept),
+        candidate.view,
     )
 
 

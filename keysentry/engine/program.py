@@ -1,10 +1,11 @@
 """From rules to a Program: compiled once, immutable, picklable, versioned.
 
-Algorithm. Each rule's full pattern becomes an expression that matches more (`prefilter/expression.py`) and literals of which one
-must occur (`prefilter/literals.py`); the triggers of encodings are added; Vectorscan compiles all expressions into one database.
+Algorithm. Each rule's full pattern becomes an expression that matches more (`prefilter/expression.py`) and literals
+of which one must occur (`prefilter/literals.py`); the triggers of encodings are added; Vectorscan compiles all
+expressions into one database.
 
-Invariants. A Program holds everything that a scan needs and nothing that depends on where it runs, except the Vectorscan database,
-which is checked when it is loaded. Rules are numbered by their place in `rules`; triggers follow.
+Invariants. A Program holds everything that a scan needs and nothing that depends on where it runs, except the
+Vectorscan database, which is checked when it is loaded. Rules are numbered by their place in `rules`; triggers follow.
 
 Failure modes. A rule that neither prefilter can look for raises `RulePackError`.
 """
@@ -41,7 +42,8 @@ def _regex(pattern: str) -> regex.Pattern[bytes]:
 class CompiledRule(msgspec.Struct, frozen=True, dict=True):
     """A rule as the engine runs it.
 
-    `reach` is the most bytes that a match can be long; every match begins with one of `beginnings` (in any case), where there are some.
+    `reach` is the most bytes that a match can be long; every match begins with one of `beginnings` (in any case),
+    where there are some.
     """
 
     rule: Rule
@@ -146,7 +148,9 @@ def _compile_rule(number: int, rule: Rule, provider: str) -> tuple[CompiledRule,
     words = tuple(sorted(found)) if found else declared
     if not words or min(map(len, words)) < LEAST - 1:
         reason = "no literal of two characters or more is in every match, so that it cannot be looked for"
-        raise RuleError(reason, rule=rule.id, field="pattern", advice="make part of the pattern literal, or add anchors")
+        raise RuleError(
+            reason, rule=rule.id, field="pattern", advice="make part of the pattern literal, or add anchors"
+        )
     if not widened:
         widened = "(?i:" + "|".join(map(_quoted, words)) + ")"
     reach = min(longest, 65_536) if longest is not None else UNBOUNDED

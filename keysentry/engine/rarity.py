@@ -1,8 +1,9 @@
 """How unlike words and identifiers a value is.
 
-Algorithm. A model of three characters in a row, over 32 symbols (letters without their case, digits as one, a few signs), gives
-each character its cost in bits; the mean cost of a value is its rarity. English words and identifiers come to about 3 bits, random
-letters and digits to about 6. The table is trained by `keysentry.tuning.rarity`, one byte a triple, sixteenths of a bit.
+Algorithm. A model of three characters in a row, over 32 symbols (letters without their case, digits as one, a few
+signs), gives each character its cost in bits; the mean cost of a value is its rarity. English words and identifiers
+come to about 3 bits, random letters and digits to about 6. The table is trained by `keysentry.tuning.rarity`, one
+byte a triple, sixteenths of a bit.
 """
 
 from __future__ import annotations

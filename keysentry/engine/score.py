@@ -1,10 +1,11 @@
 """How sure we are, and why.
 
-Algorithm. A candidate begins with its rule's confidence, as log-odds. Offline checks prove or kill it; what the value, its name and its
-surroundings show adds or takes away. Each step leaves a `Reason` with its weight, and the sum is the confidence.
+Algorithm. A candidate begins with its rule's confidence, as log-odds. Offline checks prove or kill it; what the
+value, its name and its surroundings show adds or takes away. Each step leaves a `Reason` with its weight, and the
+sum is the confidence.
 
-Invariants. A pure function of the candidate, its rule, and the nature of its place. Whatever is dropped is dropped for a reason that a
-weight below the threshold would give too.
+Invariants. A pure function of the candidate, its rule, and the nature of its place. Whatever is dropped is dropped
+for a reason that a weight below the threshold would give too.
 """
 
 from __future__ import annotations
@@ -34,10 +35,14 @@ Place = Literal["text", "code", "config", "chat", "cell", "binary"]
 PROVED = 4.0
 """The weight of a checksum that holds."""
 _DEMO = re.compile(rb"(?i)\b(?:example|sample|dummy|placeholder|fake|documentation)\b")
-_NEGATED = re.compile(rb"(?i)(?:is|are|stored|kept|found|lives?)\s{1,3}(?:in|by|at|on)\s{1,3}(?:the|a|an|our|your)?\s{0,3}$")
+_NEGATED = re.compile(
+    rb"(?i)(?:is|are|stored|kept|found|lives?)\s{1,3}(?:in|by|at|on)\s{1,3}(?:the|a|an|our|your)?\s{0,3}$"
+)
 _PASSWORD_NAME = re.compile(rb"(?i)pass|pwd|pw\b|kennwort|contrase|motdepasse|senha|parol")
 _DIGEST_NAME = re.compile(rb"(?i)sha-?\d|md5|hash|digest|checksum|commit|revision|etag|integrity|fingerprint|crc")
-_ID_NAME = re.compile(rb"(?i)(?:_id|Id|ID|_name|Name|_url|Url|URL|_type|Type|_file|File|_path|Path|_field|Field)[\"'\s]*[:=>|,]+\s*[\"'`]?$")
+_ID_NAME = re.compile(
+    rb"(?i)(?:_id|Id|ID|_name|Name|_url|Url|URL|_type|Type|_file|File|_path|Path|_field|Field)[\"'\s]*[:=>|,]+\s*[\"'`]?$"
+)
 
 
 class Nature(msgspec.Struct, frozen=True):
@@ -61,8 +66,12 @@ def confidence(reasons: list[Reason]) -> float:
     return 1 / (1 + math.exp(-sum(reason.weight for reason in reasons)))
 
 
-def score(candidate: Candidate, rule: CompiledRule, nature: Nature, *, proved: bool, base: float) -> list[Reason] | None:
-    """The reasons for and against a candidate, beginning with `base` (a probability); None if it is surely not a secret."""
+def score(
+    candidate: Candidate, rule: CompiledRule, nature: Nature, *, proved: bool, base: float
+) -> list[Reason] | None:
+    """The reasons for and against a candidate, beginning with `base` (a probability); None if it is surely not a
+    secret.
+    """
     value = candidate.secret
     reasons = [Reason("rule", f"{rule.rule.title}: the pattern matches", log_odds(base))]
     if proved:
@@ -141,7 +150,11 @@ def _random(value: bytes, bits: float, *, password: bool) -> list[Reason]:
     found = []
     weight = max(-2.5, min(2.0, (unlike - (4.2 if password else 5.0)) * 0.6))
     found.append(Reason("rarity", f"{unlike:.1f} bits a character beside ordinary words", round(weight, 2)))
-    found.append(Reason("mix", f"{mixed} kinds of characters, {turns} changes", (-1.8, -0.2, 0.5, 0.8)[mixed - 1] if mixed else -3))
+    found.append(
+        Reason(
+            "mix", f"{mixed} kinds of characters, {turns} changes", (-1.8, -0.2, 0.5, 0.8)[mixed - 1] if mixed else -3
+        )
+    )
     if not password:
         short = len(value) < 16
         found.append(Reason("length", f"{len(value)} characters", -1.0 if short else 0.3))

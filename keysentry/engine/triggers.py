@@ -1,9 +1,10 @@
 """What tells that something is written in another form: encoded literals, and marks of an encoding.
 
-Algorithm. A literal inside base64 takes one of three shapes, by how its first byte lies in a group of three; of each shape the
-characters that depend on the literal alone are looked for, in the standard and the URL-safe alphabet. In hexadecimal there is
-one shape. Percent signs, `\\u` escapes of plain letters, zero-width and full-width characters, and gzip's first bytes in base64
-are looked for as such, and so is markup of chat that is glued to words. Each event makes the engine decode the run around it and scan what comes out.
+Algorithm. A literal inside base64 takes one of three shapes, by how its first byte lies in a group of three; of each
+shape the characters that depend on the literal alone are looked for, in the standard and the URL-safe alphabet. In
+hexadecimal there is one shape. Percent signs, `\\u` escapes of plain letters, zero-width and full-width characters,
+and gzip's first bytes in base64 are looked for as such, and so is markup of chat that is glued to words. Each event
+makes the engine decode the run around it and scan what comes out.
 
 Invariants. A rule's literal of `LEAST` bytes or more inside a base64 or hexadecimal run makes an event inside that run.
 
@@ -21,8 +22,8 @@ from keysentry.engine.prefilter.base import Target
 LEAST = 4
 Coding = Literal["base64", "hex", "percent", "unicode", "zero-width", "full-width"]
 CODINGS: tuple[Coding, ...] = ("base64", "hex", "percent", "unicode", "zero-width", "full-width")
-"""What the engine can decode. The targets of triggers are numbered in this order, and after them comes that of chat markup, which only
-those who read chat exports heed (`keysentry.scan.exports`)."""
+"""What the engine can decode. The targets of triggers are numbered in this order, and after them comes that of chat
+markup, which only those who read chat exports heed (`keysentry.scan.exports`)."""
 
 _GLUE_LITERALS = (
     *(b"<http", b"<mailto:", b"<tel:", b"<ftp", b"<@", b"<#", b"<!", b"\\u003c"),
@@ -83,7 +84,9 @@ def _marks(first: int) -> Iterator[Target]:
 
 
 def trigger_targets(literals: Iterable[bytes], first: int) -> list[Target]:
-    """The targets of all codings, numbered from `first` in the order of `CODINGS`, for the case-sensitive literals of the rules."""
+    """The targets of all codings, numbered from `first` in the order of `CODINGS`, for the case-sensitive literals
+    of the rules.
+    """
     from keysentry.extraction.formats.slackmarkup import GLUES
 
     long_enough = sorted({literal for literal in literals if len(literal) >= LEAST})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 
 _PLACEHOLDER = re.compile(
     rb"(?i)example|sample|dummy|placeholder|change[_.-]?me|redacted|insert[_-]|replace[_-]?(?:me|this|with)|\byour[_-]|^your|"
@@ -20,7 +21,9 @@ _RUN = re.compile(rb"(.)\1{5,}", re.DOTALL)
 _UUID = re.compile(rb"\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?")
 _HEX = re.compile(rb"(?:0x)?[0-9a-fA-F]+")
 _DIGITS = re.compile(rb"[0-9][0-9., :/T+-]*Z?")
-_PATH = re.compile(rb"(?:\.{0,2}|~|[A-Za-z]:|[\w.-]+)?(?:[/\\][\w.@*-]+){2,}[/\\]?|[\w-]+/[\w.-]+\.[a-z]{2,4}|/[\w./-]*")
+_PATH = re.compile(
+    rb"(?:\.{0,2}|~|[A-Za-z]:|[\w.-]+)?(?:[/\\][\w.@*-]+){2,}[/\\]?|[\w-]+/[\w.-]+\.[a-z]{2,4}|/[\w./-]*"
+)
 _URL = re.compile(rb"(?:[a-z][a-z0-9+.-]{1,12}:)?//\S*|www\.\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _CODE = re.compile(
     rb"[A-Za-z_$][\w$]*(?:(?:\.|->|::|\?\.)[A-Za-z_$][\w$]*)+(?:\(.*|\[.*)?|[A-Za-z_$][\w$.]*[(\[].*|[@$%&*][A-Za-z_]\w*.*|"
@@ -60,7 +63,9 @@ def _monotonous(value: bytes) -> bool:
 
 
 def strong_placeholder(value: bytes) -> str:
-    """As `placeholder`, for values of which the form alone says much: only what random characters do not show by chance."""
+    """As `placeholder`, for values of which the form alone says much: only what random characters do not show by
+    chance.
+    """
     if _STRONG_PLACEHOLDER.search(value):
         return "it reads like a placeholder"
     if _monotonous(value):
@@ -112,7 +117,7 @@ def classes(value: bytes) -> int:
 def changes(value: bytes) -> int:
     """How often the kind of character (letter, digit, other) changes along a value."""
     kinds = value.translate(_KINDS)
-    return sum(1 for one, other in zip(kinds, kinds[1:], strict=False) if one != other)
+    return sum(one != other for one, other in pairwise(kinds))
 
 
 _KINDS = bytes(0 if chr(b).isalpha() and b < 128 else 1 if 48 <= b <= 57 else 2 for b in range(256))

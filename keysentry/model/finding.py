@@ -44,7 +44,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A credential or a piece of personal data, where it is, how sure we are, and why.
 
     `span` is the secret's bytes in the text that was given to the scanner; `location.span` those in the original file.
-    `companions` are the other parts of a composite credential (the key id beside the secret), by their names in the rule.
+    `companions` are the other parts of a composite credential (the key id beside the secret), by their names in the
+    rule.
     """
 
     rule: str

@@ -80,9 +80,9 @@ class OffsetMap(msgspec.Struct, frozen=True):
 class Location(msgspec.Struct, frozen=True, kw_only=True):
     """A place that a person can follow.
 
-    `path` is the file as the user named it; `line` and `column` (1-based; columns count characters) and `span` (bytes) are those of the
-    original text file or archive member, also where `route` gives a field or a message. `uri` is a link that opens
-    the place, as near as the platform allows.
+    `path` is the file as the user named it; `line` and `column` (1-based; columns count characters) and `span`
+    (bytes) are those of the original text file or archive member, also where `route` gives a field or a message.
+    `uri` is a link that opens the place, as near as the platform allows.
     """
 
     uri: str = ""

@@ -12,7 +12,9 @@ Audience = Literal["unknown", "private", "internal", "external", "public"]
 
 
 class Exposure(msgspec.Struct, frozen=True):
-    """Who could read something: the widest audience, how many people (None: not known), and since when (UTC seconds)."""
+    """Who could read something: the widest audience, how many people (None: not known), and since when (UTC
+    seconds).
+    """
 
     audience: Audience = "unknown"
     reach: int | None = None

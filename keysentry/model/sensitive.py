@@ -13,7 +13,8 @@ def mask(value: str) -> str:
     """Show enough of `value` for its owner to recognise it, and not enough for anyone else to use it.
 
     A value of 16 characters or more keeps four at the start and, from 24 on, two at the end; a shorter one keeps only
-    its first character; the length of what is hidden is not shown. Of a PEM block the label is shown, which is no secret.
+    its first character; the length of what is hidden is not shown. Of a PEM block the label is shown, which is no
+    secret.
     """
     if value.startswith("-----BEGIN "):
         return f"{value.partition(chr(10))[0].rstrip()[:48]}…"

@@ -89,7 +89,9 @@ def _anchored(rule: Rule) -> Iterator[Issue]:
         if len(anchor) < 3:
             yield Issue("warning", "anchor-length", "anchors", f"{anchor!r} is shorter than three characters")
     if not rule.anchors and not rule.near:
-        yield Issue("warning", "anchors", "anchors", "without a literal the portable engine must try the rule everywhere")
+        yield Issue(
+            "warning", "anchors", "anchors", "without a literal the portable engine must try the rule everywhere"
+        )
 
 
 def _forges(rule: Rule) -> Iterator[Issue]:

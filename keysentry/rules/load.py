@@ -82,7 +82,9 @@ def file_sources(paths: Iterable[Path]) -> list[Source]:
             try:
                 sources.append(Source(str(file), file.stem, file.read_bytes()))
             except OSError as error:
-                raise ConfigError(error.strerror or str(error), place=str(file), advice="name a readable file") from None
+                raise ConfigError(
+                    error.strerror or str(error), place=str(file), advice="name a readable file"
+                ) from None
     return sources
 
 
@@ -164,12 +166,16 @@ def merge(*rule_sets: RuleSet) -> RuleSet:
 def load_rules(*paths: str | Path, pack: str | None = "default") -> RuleSet:
     """Load the built-in rules of a named set (None: none of them) and those of the files or folders named.
 
-    Raises `ConfigError` for a set or file that does not exist and `RulePackError` for faults in the rules, all together.
+    Raises `ConfigError` for a set or file that does not exist and `RulePackError` for faults in the rules, all
+    together.
     """
     sources = built_in_sources(pack) if pack else []
     return decode([*sources, *file_sources(Path(path) for path in paths)])
 
 
 def decode_rules(toml: str, name: str = "rules in code") -> RuleSet:
-    """Rules written in code, in the notation of a pack file; `name` is how messages call them. Raises `RulePackError`."""
+    """Rules written in code, in the notation of a pack file; `name` is how messages call them.
+
+    Raises `RulePackError`.
+    """
     return decode([Source(name, name, toml.encode())])

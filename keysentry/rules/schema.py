@@ -44,7 +44,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an answer must look like to mean something: one of these statuses and, where given, this text in the body."""
+    """What an answer must look like to mean something: one of these statuses and, where given, this text in the
+    body.
+    """
 
     status: list[int]
     body: str = ""

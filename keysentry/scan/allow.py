@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 
 _ALLOW = re.compile(
-    rb"(?i)keysentry:allow|gitleaks:allow|betterleaks:allow|trufflehog:ignore|kingfisher:ignore|pragma:\s?(?:allow|white)list secret"
+    rb"(?i)keysentry:allow|gitleaks:allow|betterleaks:allow|trufflehog:ignore|kingfisher:ignore|"
+    rb"pragma:\s?(?:allow|white)list secret"
 )
 _ALLOW_NEXT = re.compile(rb"(?i)pragma:\s?(?:allow|white)list nextline secret")
 _REACH = 2000
-"""How many bytes before and after what is found belong to its line, at most: a comment does not speak for all of a file that
-is one line."""
+"""How many bytes before and after what is found belong to its line, at most: a comment does not speak for all of a
+file that is one line."""
 
 
 def allowed(data: bytes, start: int, end: int) -> bool:
-    """Whether a comment on the lines of `data[start:end]`, or one for the next line above them, silences what is found there."""
+    """Whether a comment on the lines of `data[start:end]`, or one for the next line above them, silences what is
+    found there.
+    """
     nearest, farthest = max(0, start - _REACH), min(len(data), end + _REACH)
     begin = data.rfind(b"\n", nearest, start) + 1
     last = data.find(b"\n", end, farthest)

@@ -1,7 +1,8 @@
 """One file, or one member of an archive: from the matches in a piece of it to findings with their places.
 
-Invariants. `line` and `column` are those of the original text. What is found does not depend on where a document is cut: a piece reaches
-`margin` bytes into its neighbours, which is more than any match and its surroundings, and answers only for matches that begin in its core.
+Invariants. `line` and `column` are those of the original text. What is found does not depend on where a document is
+cut: a piece reaches `margin` bytes into its neighbours, which is more than any match and its surroundings, and
+answers only for matches that begin in its core.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class Document(NamedTuple):
 class Piece(NamedTuple):
     """A stretch of a document in a buffer: `start` to `end`, of which `core_start` to `core_end` is answered for.
 
-    `offset` is where the buffer's first byte lies in the document; `lines` and `columns` are how many line ends come before the core
-    and how many characters since the last of them.
+    `offset` is where the buffer's first byte lies in the document; `lines` and `columns` are how many line ends come
+    before the core and how many characters since the last of them.
     """
 
     start: int
@@ -129,7 +130,9 @@ class DocumentScanner:
     def _slow(self, document: Document, result: Result, number: int) -> Skipped:
         rule = self.engine.program.rules[number].rule.id
         count = sum(1 for slow in result.slow if slow.rule == number)
-        return Skipped(document.place, f"the rule {rule} took too long at {count} places and was stopped there", partial=True)
+        return Skipped(
+            document.place, f"the rule {rule} took too long at {count} places and was stopped there", partial=True
+        )
 
 
 class _Places:
@@ -158,13 +161,13 @@ class _Places:
             route = (*route, Step("field", field))
         if match.coding and match.coding != "escaped":
             route = (*route, Step("encoded", match.coding))
-        location = Location(
-            uri=document.uri, path=document.path, route=route, line=line, column=column, span=span
-        )
+        location = Location(uri=document.uri, path=document.path, route=route, line=line, column=column, span=span)
         return span, location
 
     def _field(self, at: int) -> str:
-        """The path of the JSON field that an offset of the piece lies in; empty where there is none or it cannot be told."""
+        """The path of the JSON field that an offset of the piece lies in; empty where there is none or it cannot be
+        told.
+        """
         if not self._json:
             return ""
         from keysentry.extraction.jsonpath import FieldPaths, path_at

@@ -1,9 +1,10 @@
 """Chat exports among files: only the messages in which the prefilter sees something are decoded.
 
-Algorithm. A day of a channel goes through the prefilter as it lies in the file. For each event the message around it is decoded whole (blocks,
-markup, names) and scanned as a record.
+Algorithm. A day of a channel goes through the prefilter as it lies in the file. For each event the message around it
+is decoded whole (blocks, markup, names) and scanned as a record.
 
-Invariants. The result is that of decoding every message: whatever a rule matches in a message's text makes an event in its raw form too.
+Invariants. The result is that of decoding every message: whatever a rule matches in a message's text makes an event
+in its raw form too.
 """
 
 from __future__ import annotations

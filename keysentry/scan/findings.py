@@ -24,7 +24,9 @@ class FindingMaker:
         return fingerprint(self._key, kind, secret)
 
     def make(self, match: Match, span: ByteSpan, location: Location) -> Finding:
-        """A finding for a match: `span` in the text that was given to the scanner, `location` as a person follows it."""
+        """A finding for a match: `span` in the text that was given to the scanner, `location` as a person follows
+        it.
+        """
         compiled = self._rules[match.rule]
         rule = compiled.rule
         secret = Sensitive(match.secret)

@@ -1,4 +1,6 @@
-"""Documents that are in memory, or come there in the worker: members of archives, joined for one call of the prefilter."""
+"""Documents that are in memory, or come there in the worker: members of archives, joined for one call of the
+prefilter.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 _TAILS = bytes(range(0x80, 0xC0))
 
 
@@ -29,12 +28,16 @@ class Lines:
 
 
 def line_and_column(data: bytes | bytearray, offset: int, start: int = 0) -> tuple[int, int]:
-    """The line and column (both from 1; columns count characters) of `offset` in UTF-8 text that begins at `start` of `data`."""
+    """The line and column (both from 1; columns count characters) of `offset` in UTF-8 text that begins at `start`
+    of `data`.
+    """
     line = data.count(b"\n", start, offset) + 1
     begin = data.rfind(b"\n", start, offset) + 1 or start
     return line, characters(data[max(begin, start) : offset]) + 1
 
 
 def characters(text: bytes | bytearray) -> int:
-    """How many characters of UTF-8 begin in a stretch of bytes; every byte of an invalid sequence's tail is passed over."""
+    """How many characters of UTF-8 begin in a stretch of bytes; every byte of an invalid sequence's tail is passed
+    over.
+    """
     return len(text) if text.isascii() else len(text.translate(None, _TAILS))

@@ -7,21 +7,20 @@ from functools import lru_cache
 
 from keysentry.engine.score import Nature, Place
 
-_JSON = frozenset("json jsonl ndjson ipynb har geojson webmanifest map tfstate".split())
-_PLACES: dict[Place, frozenset[str]] = {
-    "code": frozenset(
-        "py pyi pyx js jsx ts tsx mjs cjs java kt kts scala groovy go rs c h cc cpp hpp cxx m mm cs vb fs rb php swift pl pm lua r jl dart "
-        "ex exs erl hs clj vue svelte sol sql psql asm s f90 pas ps1 psm1 gradle".split()
-    ),
-    "config": frozenset(
-        "env yaml yml toml ini cfg conf config properties xml plist tf tfvars hcl sh bash zsh fish bat cmd dockerfile json jsonc service "
-        "netrc npmrc pypirc pgpass htpasswd rc cnf reg nix".split()
-    ),
-    "cell": frozenset(("csv", "tsv")),
-}
-_EXTENSIONS = {extension: place for place, extensions in _PLACES.items() for extension in extensions}
+_JSON = frozenset(("json", "jsonl", "ndjson", "ipynb", "har", "geojson", "webmanifest", "map", "tfstate"))
+_CODE = """
+    py pyi pyx js jsx ts tsx mjs cjs java kt kts scala groovy go rs c h cc cpp hpp cxx m mm cs vb fs rb php swift pl pm lua
+    r jl dart ex exs erl hs clj vue svelte sol sql psql asm s f90 pas ps1 psm1 gradle
+"""
+_CONFIG = """
+    env yaml yml toml ini cfg conf config properties xml plist tf tfvars hcl sh bash zsh fish bat cmd dockerfile json
+    jsonc service netrc npmrc pypirc pgpass htpasswd rc cnf reg nix
+"""
+_PLACES: dict[Place, str] = {"code": _CODE, "config": _CONFIG, "cell": "csv tsv"}
+_EXTENSIONS = {extension: place for place, extensions in _PLACES.items() for extension in extensions.split()}
 _TEST = re.compile(
-    r"(?:^|[/\\_.-])(?:tests?|testdata|spec|specs|fixtures?|mocks?|examples?|samples?|docs?|demo|e2e|__tests__)(?:[/\\_.-]|$)", re.IGNORECASE
+    r"(?:^|[/\\_.-])(?:tests?|testdata|spec|specs|fixtures?|mocks?|examples?|samples?|docs?|demo|e2e|__tests__)(?:[/\\_.-]|$)",
+    re.IGNORECASE,
 )
 
 

@@ -12,10 +12,11 @@ from keysentry.extraction.budget import Budget
 class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How files and folders are read.
 
-    `exclude`: globs, held against the path below the target and against the bare name. `max_size`: bytes; a larger file is
-    skipped, by name. `jobs`: how many threads (0: one a core). `processes`: fork that many worker processes for many small files, which is
-    faster; for a process that is keysentry's own and has no other threads. `allow_comments`: whether comments such as `keysentry:allow` in
-    files (never in chat) silence a finding on their line.
+    `exclude`: globs, held against the path below the target and against the bare name. `max_size`: bytes; a larger
+    file is skipped, by name. `jobs`: how many threads (0: one a core). `processes`: fork that many worker processes
+    for many small files, which is faster; for a process that is keysentry's own and has no other threads.
+    `allow_comments`: whether comments such as `keysentry:allow` in files (never in chat) silence a finding on their
+    line.
     """
 
     exclude: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """Large documents, in pieces: memory stays flat, and every core has work.
 
-Algorithm. A document is cut into cores of `CORE` bytes; each is scanned with a margin of its neighbours on both sides. A piece counts its own
-line ends and the characters after the last of them; whoever puts the pieces together adds up.
+Algorithm. A document is cut into cores of `CORE` bytes; each is scanned with a margin of its neighbours on both
+sides. A piece counts its own line ends and the characters after the last of them; whoever puts the pieces together
+adds up.
 
 Invariants. The findings are those of the whole document scanned at once, whatever the cut.
 """
@@ -114,7 +115,9 @@ class PieceScanner:
 
 
 class Fields:
-    """Tells the JSON fields of findings in a file that was cut into pieces: read again, once, when something is found."""
+    """Tells the JSON fields of findings in a file that was cut into pieces: read again, once, when something is
+    found.
+    """
 
     def __init__(self, document: Document, size: int) -> None:
         self._document = document
@@ -123,7 +126,10 @@ class Fields:
         self._wanted: bool | None = None
 
     def told(self, outcome: Outcome) -> Outcome:
-        """An outcome with the fields of its findings, where the file is JSON and not too large. Outcomes come in order."""
+        """An outcome with the fields of its findings, where the file is JSON and not too large.
+
+        Outcomes come in order.
+        """
         if not outcome.findings or self._size > PATHS_IN or self._wanted is False:
             return outcome
         if self._paths is None:
@@ -175,7 +181,9 @@ def _changed(document: Document) -> Outcome:
 
 
 def together(pieces: Iterable[Scanned]) -> Iterator[tuple[Outcome, int]]:
-    """The outcomes of a document's pieces with lines and columns counted from the document's beginning, and their sizes."""
+    """The outcomes of a document's pieces with lines and columns counted from the document's beginning, and their
+    sizes.
+    """
     lines = columns = 0
     for piece in pieces:
         findings = [_moved(finding, lines, columns) for finding in piece.outcome.findings]

@@ -1,12 +1,13 @@
 """Many small files at once: read straight into large buffers, each looked at by one call of the prefilter.
 
-Algorithm. The calling thread opens files and reads each by one `readv` into what is left of a buffer; a full buffer (an arena) goes to a
-worker, which runs the prefilter over it and judges what it reports. Nothing large is allocated for a file, and for one without a hit no
-Python runs but that which reads it. One thread reads because reading is short system calls: several threads would hand the interpreter's
-lock to and fro at each of them, and be slower together than one.
+Algorithm. The calling thread opens files and reads each by one `readv` into what is left of a buffer; a full buffer
+(an arena) goes to a worker, which runs the prefilter over it and judges what it reports. Nothing large is allocated
+for a file, and for one without a hit no Python runs but that which reads it. One thread reads because reading is
+short system calls: several threads would hand the interpreter's lock to and fro at each of them, and be slower
+together than one.
 
-Invariants. What comes out is in the order of the paths. A file that is larger than `LARGE`, an archive, or text in a wide encoding is not
-read here but handed back as `Deferred`, in its place.
+Invariants. What comes out is in the order of the paths. A file that is larger than `LARGE`, an archive, or text in a
+wide encoding is not read here but handed back as `Deferred`, in its place.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Batch(NamedTuple):
 
 
 class Arena:
-    """A buffer and the files in it; `aside` are files that are not in it, each with how many of those in it come before."""
+    """A buffer and the files in it; `aside` are files that are not in it, each with how many of those in it come
+    before.
+    """
 
     __slots__ = ("aside", "ends", "paths", "starts", "used", "view")
 
@@ -84,8 +87,8 @@ class Reader:
     def tasks(self, paths: Iterable[str], base: int, export: Export | None = None) -> Iterator[Task[Batch]]:
         """The tasks that scan some files. They are read when the next task is asked for, in the thread that asks.
 
-        `base` is how many characters of each path the user named (the rest is the file's own name); `export` is the chat export
-        that the files belong to, if any.
+        `base` is how many characters of each path the user named (the rest is the file's own name); `export` is the
+        chat export that the files belong to, if any.
         """
         arena = self._new()
         for path in paths:

@@ -1,4 +1,6 @@
-"""Records of any source: their parts as segments, scanned together, and findings that know who wrote them, where and when."""
+"""Records of any source: their parts as segments, scanned together, and findings that know who wrote them, where and
+when.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ _JOINT = b": "
 def scan_records(
     engine: Engine, maker: FindingMaker, records: Iterable[Record], skipped: list[Skipped] | None = None
 ) -> Iterator[tuple[Record, Finding]]:
-    """Scan records in batches: (record, finding), in their order. What cannot be read of their parts goes to `skipped`."""
+    """Scan records in batches: (record, finding), in their order.
+
+    What cannot be read of their parts goes to `skipped`.
+    """
     stream = iter(records)
     problems: list[Skipped] = [] if skipped is None else skipped
     while batch := list(islice(stream, BATCH)):

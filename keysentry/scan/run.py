@@ -1,7 +1,7 @@
 """One scan of files, from beginning to end, in the order of the paths.
 
-The calling thread lists files, gives out work, and passes on findings; workers read, inflate and match. What is large, packed, or an
-export comes back from the workers as deferred and is taken apart here, in its place in the order.
+The calling thread lists files, gives out work, and passes on findings; workers read, inflate and match. What is
+large, packed, or an export comes back from the workers as deferred and is taken apart here, in its place in the order.
 """
 
 from __future__ import annotations

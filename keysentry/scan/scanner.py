@@ -61,8 +61,8 @@ class Scanner:
     ) -> Scanner:
         """A Scanner with a named set of the built-in rules (None: without) and the rules of some files or folders.
 
-        `notice` gets a line for a person when something takes long or cannot be used. Raises `ConfigError` for a set or a
-        file that does not exist and `RulePackError` for faults in rules.
+        `notice` gets a line for a person when something takes long or cannot be used. Raises `ConfigError` for a set
+        or a file that does not exist and `RulePackError` for faults in rules.
         """
         sources = built_in_sources(pack) if pack else []
         sources += file_sources(Path(path) for path in rule_files)
@@ -88,7 +88,9 @@ class Scanner:
         """The rules that this Scanner looks for, ordered by id."""
         from keysentry.rules.schema import Provider
 
-        found = {compiled.rule.id: Provider(id=compiled.provider, name=compiled.provider) for compiled in self._program.rules}
+        found = {
+            compiled.rule.id: Provider(id=compiled.provider, name=compiled.provider) for compiled in self._program.rules
+        }
         return RuleSet(tuple(compiled.rule for compiled in self._program.rules), found)
 
     @property
@@ -97,7 +99,10 @@ class Scanner:
         return self._engine.name
 
     def scan_text(self, text: str | bytes) -> list[Finding]:
-        """Scan one text. Offsets in the findings are bytes of its UTF-8 form; lines and columns (characters) count from 1."""
+        """Scan one text.
+
+        Offsets in the findings are bytes of its UTF-8 form; lines and columns (characters) count from 1.
+        """
         data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
         events = self._engine.events(data)
         if not events:
@@ -107,7 +112,9 @@ class Scanner:
         return [self._in_text(match, lines, 0) for match in result.matches]
 
     def scan_texts(self, texts: Iterable[str | bytes]) -> Iterator[tuple[int, Finding]]:
-        """Scan many texts, joined into large buffers: (number of the text from 0, finding), in the order of the texts."""
+        """Scan many texts, joined into large buffers: (number of the text from 0, finding), in the order of the
+        texts.
+        """
         first = 0
         for batch in batches(texts):
             for number, start, result in scan_batch(self._engine, batch):
@@ -124,8 +131,8 @@ class Scanner:
     def scan_records(self, records: Iterable[Record]) -> Iterator[tuple[Record, Finding]]:
         """Scan records of a source of one's own: (record, finding), in the order of the records.
 
-        Texts and byte contents of parts are both read; a secret that stands in several parts of a record is reported once for
-        each part.
+        Texts and byte contents of parts are both read; a secret that stands in several parts of a record is reported
+        once for each part.
         """
         from keysentry.scan.records import scan_records
 

@@ -1,7 +1,8 @@
 """Many short texts, scanned together: the fast way for messages and cells.
 
-Algorithm. As many texts as fill a buffer are joined with line ends between them; one call of the prefilter looks at all of them. Only where
-it reports something are offsets worked out, so that a text without a hit costs no more than its place in the list.
+Algorithm. As many texts as fill a buffer are joined with line ends between them; one call of the prefilter looks at
+all of them. Only where it reports something are offsets worked out, so that a text without a hit costs no more than
+its place in the list.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ Text = str | bytes
 
 
 def batches(texts: Iterable[Text]) -> Iterator[Sequence[Text]]:
-    """Cut a stream of texts into lists of at most `BATCH` texts and, where they are long, about `BATCH_BYTES` characters."""
+    """Cut a stream of texts into lists of at most `BATCH` texts and, where they are long, about `BATCH_BYTES`
+    characters.
+    """
     stream = iter(texts)
     while batch := list(islice(stream, BATCH)):
         yield from (batch,) if sum(map(len, batch)) <= 2 * BATCH_BYTES else _cut(batch)
@@ -58,8 +61,12 @@ def encoded(batch: Sequence[Text]) -> Sequence[bytes]:
         return [encode(text) for text in batch]
 
 
-def scan_batch(engine: Engine, batch: Sequence[Text], nature: Nature | None = None) -> Iterator[tuple[int, int, Result]]:
-    """Scan the texts of one batch: (number of the text, where it begins in the joined buffer, its result), where it has one."""
+def scan_batch(
+    engine: Engine, batch: Sequence[Text], nature: Nature | None = None
+) -> Iterator[tuple[int, int, Result]]:
+    """Scan the texts of one batch: (number of the text, where it begins in the joined buffer, its result), where it
+    has one.
+    """
     texts = encoded(batch)
     buffer = b"\n".join(texts)
     events = engine.events(buffer)

@@ -1,7 +1,7 @@
 """Lists the files below what the user named, in a stable order, and says what it left out.
 
-Invariants. Files come sorted by name within their folder, each folder's files before its folders. What cannot be listed is a `Skipped`; a
-folder that links lead back to is entered once.
+Invariants. Files come sorted by name within their folder, each folder's files before its folders. What cannot be
+listed is a `Skipped`; a folder that links lead back to is entered once.
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ class Folder(NamedTuple):
 
 
 def walk(target: str, options: FileOptions) -> Iterator[str | Folder | Skipped]:
-    """Every regular file at or below `target`, as a path that begins with it. Raises `InputError` if it does not exist."""
+    """Every regular file at or below `target`, as a path that begins with it.
+
+    Raises `InputError` if it does not exist.
+    """
     try:
-        status = os.stat(target)
+        status = os.stat(target)  # noqa: PTH116  beside os.scandir
     except OSError as error:
         raise InputError(error.strerror or str(error), place=target, advice="check the path") from None
     if stat.S_ISDIR(status.st_mode):
@@ -175,7 +178,7 @@ def _gitignore(path: str, below: str) -> Excluded:
     from pathspec import GitIgnoreSpec
 
     name = f"{path}.gitignore"
-    if not stat.S_ISREG(os.stat(name).st_mode):
+    if not stat.S_ISREG(os.stat(name).st_mode):  # noqa: PTH116  beside os.scandir
         raise ValueError("it is not a file")
     with open(name, encoding="utf-8", errors="replace") as file:  # noqa: PTH123  a plain path is faster
         spec = GitIgnoreSpec.from_lines(file)

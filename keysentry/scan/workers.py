@@ -1,10 +1,11 @@
 """Processes that scan files side by side, for whoever owns the whole process: the command line.
 
-Reading small files is Python and short system calls, for which threads only get in each other's way. Worker processes are forked from one that
-has loaded its rules already, get lists of paths, and send back what they found; the order of the lists is kept.
+Reading small files is Python and short system calls, for which threads only get in each other's way. Worker
+processes are forked from one that has loaded its rules already, get lists of paths, and send back what they found;
+the order of the lists is kept.
 
-Invariants. Workers hold no secret longer than a batch, and what they send goes through pipes that only the parent has. A worker that dies takes
-nothing with it but the batches it had, and these are named.
+Invariants. Workers hold no secret longer than a batch, and what they send goes through pipes that only the parent
+has. A worker that dies takes nothing with it but the batches it had, and these are named.
 """
 
 from __future__ import annotations

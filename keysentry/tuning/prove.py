@@ -1,7 +1,7 @@
 """Proves rules: forges what they are for, plants it, and looks whether it is found, by each engine.
 
-Each credential stands in plain text, in JSON, in a chat message and in a CSV cell. Near misses (a character short, a character outside the
-alphabet, a placeholder) must not be reported by the rule.
+Each credential stands in plain text, in JSON, in a chat message and in a CSV cell. Near misses (a character short, a
+character outside the alphabet, a placeholder) must not be reported by the rule.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Scan = Callable[[Scanner, Specimen], list[Finding]]
 
 
 class ProofRow(msgspec.Struct):
-    """What the proof of one rule gave. `forged` counts places (a credential in each of the forms); `by_other` those that another
-    rule reported; `missed` names forms and engines."""
+    """What the proof of one rule gave. `forged` counts places (a credential in each of the forms); `by_other` those
+    that another rule reported; `missed` names forms and engines."""
 
     rule: str
     forged: int = 0
@@ -111,10 +111,16 @@ def near_misses(rule: Rule, specimen: Specimen, rng: random.Random) -> Iterator[
         return
     broken = rng.randrange(len(value) // 2, len(value) - 1)
     swapped = "x" if value[broken] != "x" else "y"
-    for near in (value[:broken] + "!" + value[broken + 1 :], value[:broken] + swapped + value[broken + 1 :], value[:-1]):
+    for near in (
+        value[:broken] + "!" + value[broken + 1 :],
+        value[:broken] + swapped + value[broken + 1 :],
+        value[:-1],
+    ):
         if _refused(rule, near):
             yield msgspec.structs.replace(specimen, text=near, secret=near)
-    yield msgspec.structs.replace(specimen, text=value[:6] + "x" * (len(value) - 6), secret=value[:6] + "x" * (len(value) - 6))
+    yield msgspec.structs.replace(
+        specimen, text=value[:6] + "x" * (len(value) - 6), secret=value[:6] + "x" * (len(value) - 6)
+    )
 
 
 def _refused(rule: Rule, value: str) -> bool:

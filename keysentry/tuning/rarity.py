@@ -1,7 +1,7 @@
 """Trains the rarity table of `keysentry.engine.rarity` from ordinary text.
 
-The shipped table was trained on the source files of Python's standard library and of the packages installed beside it: words,
-identifiers and prose, the things that a secret is not like.
+The shipped table was trained on the source files of Python's standard library and of the packages installed beside
+it: words, identifiers and prose, the things that a secret is not like.
 
     python -m keysentry.tuning.rarity OUT FOLDER [FOLDER ...]
 """

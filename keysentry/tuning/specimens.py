@@ -1,4 +1,6 @@
-"""Forged credentials as they stand in texts: named where their rule needs a name, with their other half where it needs one."""
+"""Forged credentials as they stand in texts: named where their rule needs a name, with their other half where it
+needs one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from keysentry.rules.schema import Rule
 
 
 class Specimen(msgspec.Struct, frozen=True):
-    """A forged credential: the text that shows it, the name that goes before it (empty: none needed), and the secret in it."""
+    """A forged credential: the text that shows it, the name that goes before it (empty: none needed), and the secret
+    in it.
+    """
 
     text: str
     name: str

@@ -1,9 +1,10 @@
 """The portable prefilter: one Aho-Corasick automaton over the literals of all targets.
 
-Algorithm. The buffer is put in small letters and read as Latin-1, so that one character is one byte; the automaton reports
-the end of every literal in it.
+Algorithm. The buffer is put in small letters and read as Latin-1, so that one character is one byte; the automaton
+reports the end of every literal in it.
 
-Invariants. As `base.Prefilter` says: a target's match holds one of its literals, so the literal's end lies inside the match.
+Invariants. As `base.Prefilter` says: a target's match holds one of its literals, so the literal's end lies inside
+the match.
 
 Limits. It copies the buffer twice; a target with frequent literals costs a window at each of them.
 """

@@ -26,8 +26,9 @@ class Target(msgspec.Struct, frozen=True):
 class Prefilter(Protocol):
     """Finds, in one pass over a buffer, where targets may be.
 
-    For every stretch of the buffer that a target's true pattern matches (as it is, or in its JSON or HTML form) there is an event
-    whose offset lies inside the stretch or at its end. There may be events without such a stretch. Thread-safe.
+    For every stretch of the buffer that a target's true pattern matches (as it is, or in its JSON or HTML form)
+    there is an event whose offset lies inside the stretch or at its end. There may be events without such a stretch.
+    Thread-safe.
     """
 
     name: str

@@ -2,11 +2,11 @@
 
 Algorithm. The pattern is parsed, and written again atom by atom as sets of bytes. Look-arounds and boundaries are
 dropped; a last repeat is cut to its minimum (so that a long token is reported once, not once a character) and a very
-long inner repeat that cannot be empty ends the expression. Every byte that some notation would escape may also stand there in its escaped
-form: JSON and source code (backslash), HTML (entities), CSV (quotes doubled).
+long inner repeat that cannot be empty ends the expression. Every byte that some notation would escape may also stand
+there in its escaped form: JSON and source code (backslash), HTML (entities), CSV (quotes doubled).
 
-Sets that hold the letters of an escape anyway (`u`, hexadecimal digits) simply take the backslash too: one set in a plain
-repeat costs the automaton nothing, a choice of forms inside a repeat does.
+Sets that hold the letters of an escape anyway (`u`, hexadecimal digits) simply take the backslash too: one set in a
+plain repeat costs the automaton nothing, a choice of forms inside a repeat does.
 
 Invariants. Whatever the pattern matches in a text, the expression matches in that text, in the text's JSON form, its
 CSV form and its HTML form, and the match ends inside the pattern's match or its escaped form.
@@ -25,8 +25,9 @@ from re import _parser as sre_parse  # type: ignore[attr-defined]
 from typing import Any
 
 INNER_LIMIT = 128
-"""An inner repeat that may be longer than this has no upper bound in the expression, if it may also be empty (a filler, with what
-matters behind it); otherwise it is a value, and ends the expression: what follows is left to the confirming regex."""
+"""An inner repeat that may be longer than this has no upper bound in the expression, if it may also be empty (a
+filler, with what matters behind it); otherwise it is a value, and ends the expression: what follows is left to the
+confirming regex."""
 
 _FUZZY = re.compile(r"[)\]}\w]\{[^{}]*[ides]\s*(?:<|\})")
 """What `regex` reads as a match with errors, and `re` as plain characters."""
@@ -61,7 +62,10 @@ class Unsupported(ValueError):
 
 
 def parse(pattern: str) -> Sequence[Node]:
-    """Parse a pattern over bytes. Raises `Unsupported` for syntax that Python's `re` does not know, or reads otherwise."""
+    """Parse a pattern over bytes.
+
+    Raises `Unsupported` for syntax that Python's `re` does not know, or reads otherwise.
+    """
     if _FUZZY.search(pattern):
         raise Unsupported("fuzzy matching")
     try:
@@ -156,7 +160,9 @@ def _growth(nodes: list[Node], *, flags: int) -> int:
 
 
 def _absorbs(found: frozenset[int]) -> bool:
-    """Whether the letters of every backslash escape are in the set themselves, so that only the backslash is missing."""
+    """Whether the letters of every backslash escape are in the set themselves, so that only the backslash is
+    missing.
+    """
     return found >= _ESCAPE_LETTERS
 
 

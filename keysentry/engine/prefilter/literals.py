@@ -28,7 +28,7 @@ _LONG_ENOUGH = 8
 _BEGINNINGS = 40
 """How many beginnings are worth looking for one by one; of more, the first bytes are."""
 _ESCAPED = frozenset(b"\"'\\/<>&=+`") | frozenset(range(0x20)) | frozenset(range(0x7F, 256))
-_NAMED = {0x26: b"&amp;", 0x3C: b"&lt;", 0x3E: b"&gt;", 0x22: b"&quot;", 0x27: b"&#39;"}
+_NAMED = {0x26: (b"&amp;",), 0x3C: (b"&lt;",), 0x3E: (b"&gt;",), 0x22: (b"&quot;",), 0x27: (b"&#39;", b"&#x27;")}
 _BACKSLASHED = {0x22: b'"', 0x27: b"'", 0x2F: b"/", 0x5C: b"\\", 8: b"b", 9: b"t", 10: b"n", 12: b"f", 13: b"r"}
 _NUMBERED = frozenset(b"\"'/<>&=+`") | frozenset(range(0x20)) | {0x7F}
 
@@ -40,8 +40,7 @@ def _forms(byte: int) -> list[bytes]:
         forms += [b"\\" * count + _BACKSLASHED[byte] for count in (1, 2, 3)]
     if byte in _NUMBERED:
         forms += [rf"\u{byte:04x}".encode(), rf"\\u{byte:04x}".encode()]
-    if byte in _NAMED:
-        forms.append(_NAMED[byte])
+    forms += _NAMED.get(byte, ())
     return [*forms, b'""'] if byte == 0x22 else forms
 
 

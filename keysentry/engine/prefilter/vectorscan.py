@@ -1,12 +1,13 @@
 """The fast prefilter: every target's expression in one Vectorscan database.
 
-Algorithm. All expressions are compiled into one block-mode database in prefilter mode; one call reports the end of every match.
-The call releases the interpreter's lock, so that threads scan side by side, each with its own scratch space.
+Algorithm. All expressions are compiled into one block-mode database in prefilter mode; one call reports the end of
+every match. The call releases the interpreter's lock, so that threads scan side by side, each with its own scratch
+space.
 
 Invariants. As `base.Prefilter` says; see `expression.py` for why an expression's match ends inside the pattern's.
 
-Failure modes. A stored database of another version or machine raises `CacheError`; an expression that Vectorscan cannot compile
-is replaced by its target's literals.
+Failure modes. A stored database of another version or machine raises `CacheError`; an expression that Vectorscan
+cannot compile is replaced by its target's literals.
 """
 
 from __future__ import annotations

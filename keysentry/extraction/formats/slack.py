@@ -366,7 +366,9 @@ def _permalink(message: Fields, ts: str, channel: Channel, workspace: Workspace)
         team = _string(message, "team")
         if team:
             return f"https://app.slack.com/client/{team}/{channel.id}/p{ts.replace('.', '')}"
-        return f"slack://channel?id={channel.id}&message={ts}"  # no export says less: it names the place, if not the site
+        return (
+            f"slack://channel?id={channel.id}&message={ts}"  # no export says less: it names the place, if not the site
+        )
     link = f"https://{workspace.domain}.slack.com/archives/{channel.id}/p{ts.replace('.', '')}"
     thread = _string(message, "thread_ts")
     return f"{link}?thread_ts={thread}&cid={channel.id}" if thread and thread != ts else link

@@ -37,7 +37,13 @@ GLUES = (
     rb"[^\\]" + _PLAIN + _OPEN + _LINK_START,
     rb"\\[\"\\/]" + _OPEN + _LINK_START,
     # a link, then text; closing punctuation alone does not count
-    _OPEN + _LINK_START + rb"[^<>\"]*" + _CLOSE + rb"(?:" + _TRAILING + rb"){0,4}(?:[0-9A-Za-z%+@#$&^<=]|\\[\"\\/]|\\u[0-9a-fA-F])",
+    _OPEN
+    + _LINK_START
+    + rb"[^<>\"]*"
+    + _CLOSE
+    + rb"(?:"
+    + _TRAILING
+    + rb"){0,4}(?:[0-9A-Za-z%+@#$&^<=]|\\[\"\\/]|\\u[0-9a-fA-F])",
     # two runs of rich text with nothing between them (the first may end in its style)
     rb"(?:[0-9A-Za-z@:/_.%+=-]\"|\})" + _NEXT_RUN,
 )

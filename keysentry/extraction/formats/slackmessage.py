@@ -268,7 +268,9 @@ def _without_repeats(collector: _Collector) -> list[Segment]:
     """
     found = collector.found
     if not collector.fallbacks and len({segment.text for segment in found}) <= 1:
-        return found[:1] if found and found[0].text.strip() else []  # nearly always: a text, and its blocks that repeat it
+        return (
+            found[:1] if found and found[0].text.strip() else []
+        )  # nearly always: a text, and its blocks that repeat it
     words = [_normalised(segment.text) for segment in found]
     dropped = {
         at for at, start, end in collector.texts if _has_marks(found[at].text) and _covered(words[at], words[start:end])
