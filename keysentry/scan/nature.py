@@ -9,8 +9,8 @@ from keysentry.engine.score import Nature, Place
 
 _JSON = frozenset(("json", "jsonl", "ndjson", "ipynb", "har", "geojson", "webmanifest", "map", "tfstate"))
 _CODE = """
-    py pyi pyx js jsx ts tsx mjs cjs java kt kts scala groovy go rs c h cc cpp hpp cxx m mm cs vb fs rb php swift pl pm lua
-    r jl dart ex exs erl hs clj vue svelte sol sql psql asm s f90 pas ps1 psm1 gradle
+    py pyi pyx js jsx ts tsx mjs cjs java kt kts scala groovy go rs c h cc cpp hpp cxx m mm cs vb fs rb php swift pl pm
+    lua r jl dart ex exs erl hs clj vue svelte sol sql psql asm s f90 pas ps1 psm1 gradle
 """
 _CONFIG = """
     env yaml yml toml ini cfg conf config properties xml plist tf tfvars hcl sh bash zsh fish bat cmd dockerfile json
@@ -22,6 +22,9 @@ _TEST = re.compile(
     r"(?:^|[/\\_.-])(?:tests?|testdata|spec|specs|fixtures?|mocks?|examples?|samples?|docs?|demo|e2e|__tests__)(?:[/\\_.-]|$)",
     re.IGNORECASE,
 )
+
+_NULS = 200
+"""One NUL in so many bytes makes a file binary; a stray one in a log does not."""
 
 
 @lru_cache(1024)
@@ -37,7 +40,7 @@ def _of_name(name: str) -> tuple[str, Place, bool]:
 def nature_of(name: str, head: bytes) -> Nature:
     """The nature of a file, from its name (the part below what the user named) and its first bytes."""
     extension, place, test = _of_name(name)
-    if b"\x00" in head:
+    if head.count(b"\x00") * _NULS > len(head):
         return Nature(place="binary", test=test)
     json = extension in _JSON or (place == "text" and head.lstrip()[:1] in (b"{", b"["))
     return Nature(json=json, place=place, test=test)

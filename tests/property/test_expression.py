@@ -89,7 +89,7 @@ def expressions(draw: st.DrawFn) -> Sampled:
     return "".join(part for part, _ in parts), before + sample + after + sample
 
 
-@settings(max_examples=20_000 if LONG else 250, derandomize=not LONG, deadline=None)
+@settings(max_examples=5_000 if LONG else 250, derandomize=not LONG, deadline=None)
 @given(expressions(), st.sampled_from(sorted(NOTATIONS)))
 @example((r"acme(?:[^\n]{0,200}\s)?-p[0-9]{4}", "acme -u user -p1234"), "plain")
 @example((r"acme(?:[0-9]{1,200}x){2}", "acme12x34x"), "plain")
@@ -102,12 +102,18 @@ def test_every_match_makes_an_event_in_it(sampled: Sampled, name: str) -> None:
     expression, text = sampled
     pattern = f"(?P<secret>{expression})"
     try:
-        _, target = _compile_rule(0, Rule(id="a.a", title="A", pattern=pattern), "a")
+        rule, target = _compile_rule(0, Rule(id="a.a", title="A", pattern=pattern), "a")
     except RuleError:
         assume(False)
     data = text.encode()
-    matches = list(regex.finditer(pattern.encode(), data, overlapped=True, timeout=5))
+    try:
+        matches = list(regex.finditer(pattern.encode(), data, overlapped=True, timeout=0.5))
+    except TimeoutError:  # the engine would give such an expression up, too
+        matches = []
     assume(matches)
+    for match in matches:
+        assert not rule.beginnings or match[0].lower().startswith(rule.beginnings), rule.beginnings
+        assert len(match[0]) <= rule.reach
     notation = NOTATIONS[name]
     written = notation(text).encode()
     for prefilter in (AhoCorasickPrefilter((target,)), VectorscanPrefilter(compile_database((target,)))):

@@ -51,6 +51,7 @@ LONGEST_ESCAPE = 6
 """`\\u002f`: six bytes for one."""
 _ENTITIES = {0x26: "&amp;", 0x3C: "&lt;", 0x3E: "&gt;", 0x22: "&quot;", 0x27: "&#(?:39|x27);"}
 
+_SINGLE = (sre.LITERAL, sre.IN, sre.ANY, sre.NOT_LITERAL, sre.ANY_ALL)
 _ENTITY_STARTS = frozenset(_ENTITIES)
 _ENTITY_LETTERS = frozenset(b"&#;0123456789abglmnopqstux")
 
@@ -123,7 +124,10 @@ def _node(node: Node, *, flags: int, last: bool) -> tuple[str, bool]:
         return (f"(?:{''.join(items)})" if items else ""), cut
     if kind is sre.BRANCH:
         return _branch(value[1], flags=flags)
-    return _atom(_bytes_of(node, flags=flags)), False
+    found = _bytes_of(node, flags=flags)
+    if not last and _grows(found):
+        return f"{_atom(found)}{{1,{LONGEST_ESCAPE}}}", False  # as long as the longest escape
+    return _atom(found), False
 
 
 def _branch(branches: Sequence[Iterable[Node]], *, flags: int) -> tuple[str, bool]:
@@ -138,25 +142,33 @@ def _branch(branches: Sequence[Iterable[Node]], *, flags: int) -> tuple[str, boo
 
 def _repeat(value: tuple[int, Any, Iterable[Node]], *, flags: int, last: bool) -> tuple[str, bool]:
     low, high, inner = value
-    items, cut = _sequence(list(inner), flags=flags, top=False)
-    body = "".join(items)
+    inner = list(inner)
+    if len(inner) == 1 and inner[0][0] in _SINGLE:
+        body, cut = _atom(_bytes_of(inner[0], flags=flags)), False
+    else:
+        items, cut = _sequence(inner, flags=flags, top=False)
+        body = "".join(items)
     if not body:
         return "", cut
     if cut:  # what would follow the first round is not written, so there can be no second one
         return (f"(?:{body})" if low else ""), True
     if last or (low and (high is sre.MAXREPEAT or high > INNER_LIMIT)):
         return (f"(?:{body}){{{low}}}" if low else ""), not last
-    if high is sre.MAXREPEAT or high * _growth(list(inner), flags=flags) > INNER_LIMIT:
+    if high is sre.MAXREPEAT or high * _growth(inner, flags=flags) > INNER_LIMIT:
         return f"(?:{body}){{{low},}}", False
-    return f"(?:{body}){{{low},{high * _growth(list(inner), flags=flags)}}}", False
+    return f"(?:{body}){{{low},{high * _growth(inner, flags=flags)}}}", False
 
 
-def _growth(nodes: list[Node], *, flags: int) -> int:
+def _growth(nodes: Sequence[Node], *, flags: int) -> int:
     """How many times longer the escaped form of a repeated atom may be, counted in matches of its expression."""
-    if len(nodes) != 1 or nodes[0][0] not in (sre.IN, sre.ANY, sre.NOT_LITERAL, sre.ANY_ALL):
+    if len(nodes) != 1 or nodes[0][0] not in _SINGLE:
         return 1
-    found = _bytes_of(nodes[0], flags=flags)
-    return LONGEST_ESCAPE if _absorbs(found) and found & _ESCAPABLE else 1
+    return LONGEST_ESCAPE if _grows(_bytes_of(nodes[0], flags=flags)) else 1
+
+
+def _grows(found: frozenset[int]) -> bool:
+    """Whether escapes of bytes of the set are longer runs of the set itself."""
+    return _absorbs(found) and bool(found & _ESCAPABLE)
 
 
 def _absorbs(found: frozenset[int]) -> bool:
@@ -207,7 +219,7 @@ def _cased(found: frozenset[int], flags: int) -> frozenset[int]:
 
 def _atom(found: frozenset[int]) -> str:
     """One byte of a set, in any of its written forms."""
-    if _absorbs(found) and found & _ESCAPABLE:
+    if _grows(found):
         found |= {0x5C}
         if not found & _ENTITY_STARTS:
             return _bracket(found)

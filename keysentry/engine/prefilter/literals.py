@@ -28,6 +28,8 @@ _LONG_ENOUGH = 8
 _BEGINNINGS = 40
 """How many beginnings are worth looking for one by one; of more, the first bytes are."""
 _ESCAPED = frozenset(b"\"'\\/<>&=+`") | frozenset(range(0x20)) | frozenset(range(0x7F, 256))
+_FORMS = 48
+"""In how many forms a literal is looked for, at most."""
 _NAMED = {0x26: (b"&amp;",), 0x3C: (b"&lt;",), 0x3E: (b"&gt;",), 0x22: (b"&quot;",), 0x27: (b"&#39;", b"&#x27;")}
 _BACKSLASHED = {0x22: b'"', 0x27: b"'", 0x2F: b"/", 0x5C: b"\\", 8: b"b", 9: b"t", 10: b"n", 12: b"f", 13: b"r"}
 _NUMBERED = frozenset(b"\"'/<>&=+`") | frozenset(range(0x20)) | {0x7F}
@@ -108,10 +110,10 @@ def _opened(nodes: Sequence[Node]) -> Iterator[Node]:
 
 
 def _written(literal: bytes) -> Strings:
-    """A literal in all its forms; a byte is written in the same way wherever it stands in it."""
+    """A literal in all its forms (a beginning of it, if they are too many); a byte is written the same way all over it."""
+    while prod(len(_forms(byte)) for byte in _ESCAPED.intersection(literal)) > _FORMS:
+        literal = literal[:-1]
     escaped = sorted(_ESCAPED.intersection(literal))
-    if prod(len(_forms(byte)) for byte in escaped) > MOST:
-        return frozenset((literal,))
     written = set()
     for chosen in product(*map(_forms, escaped)):
         form = dict(zip(escaped, chosen, strict=True))
