@@ -32,6 +32,8 @@ from keysentry.model.finding import Reason
 
 Place = Literal["text", "code", "config", "chat", "cell", "binary"]
 
+_NO_WORDS = 6.0
+"""Bits a character above which letters are no words, in whatever case they are written."""
 PROVED = 4.0
 """The weight of a checksum that holds."""
 _DEMO = re.compile(rb"(?i)\b(?:example|sample|dummy|placeholder|fake|documentation)\b")
@@ -81,7 +83,7 @@ def score(
         return None
     if rule.rule.generic:
         return _generic(candidate, value, bits, nature, reasons)
-    why = placeholder(value) if rule.named else strong_placeholder(value)
+    why = strong_placeholder(value)
     if why:
         reasons.append(Reason("placeholder", why, -5.0))
     if len(value) >= 16 and bits < 2.5:
@@ -119,6 +121,8 @@ def _generic(
     name = candidate.text[candidate.begin : candidate.at]
     password = _PASSWORD_NAME.search(name) is not None
     other = lookalike(value)
+    if other == "an identifier" and rarity(value) > _NO_WORDS:
+        other = ""
     if other and not (password and other in ("an identifier", "a number or a date")):
         return None
     if _ID_NAME.search(name) or _DIGEST_NAME.search(name):

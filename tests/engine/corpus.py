@@ -15,8 +15,8 @@ from tests.engine.notation import NOTATIONS
 
 WORDS = (
     "the", "server", "answers", "with", "token", "for", "every", "user", "name", "and", "password", "that", "is",
-    "given", "in", "request", "header", "of", "call", "we", "make", "service", "when", "key", "rotation", "due", "please",
-    "ask", "team", "before", "you", "change", "secret", "settings", "production",
+    "given", "in", "request", "header", "of", "call", "we", "make", "service", "when", "key", "rotation", "due",
+    "please", "ask", "team", "before", "you", "change", "secret", "settings", "production",
 )  # fmt: skip
 CODE = (
     "def {0}_{1}(self, {2}: str) -> bool:",

@@ -25,7 +25,8 @@ def test_no_format_shows_a_secret_unasked(name, render, findings):
     for finding in findings:
         for secret in [finding.secret, *(value for _, value in finding.companions)]:
             # The label of a PEM block is shown, and is no secret.
-            revealed = secret.reveal().partition("PRIVATE KEY-----")[2] or secret.reveal()
+            lines = secret.reveal().splitlines()
+            revealed = lines[len(lines) // 2]
             assert revealed not in text
             assert all(revealed[at : at + 8] not in text for at in range(0, len(revealed) - 8, 3)), finding.rule
 
