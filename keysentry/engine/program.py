@@ -20,7 +20,7 @@ import msgspec
 from keysentry.engine.prefilter.base import Target
 from keysentry.errors import ConfigError, RuleError, RulePackError
 from keysentry.rules.keyed import full_pattern
-from keysentry.rules.schema import Rule, RuleSet
+from keysentry.rules.schema import Provider, Rule, RuleSet
 
 if TYPE_CHECKING:
     import regex
@@ -47,7 +47,7 @@ class CompiledRule(msgspec.Struct, frozen=True, dict=True):
     """
 
     rule: Rule
-    provider: str
+    provider: Provider
     pattern: str
     reach: int
     beginnings: tuple[bytes, ...] = ()
@@ -112,7 +112,7 @@ def compile_program(rule_set: RuleSet, engine: EngineName = "auto") -> Program:
     targets: list[Target] = []
     for number, rule in enumerate(rule_set.rules):
         try:
-            compiled, target = _compile_rule(number, rule, rule_set.providers[rule.id].id)
+            compiled, target = _compile_rule(number, rule, rule_set.providers[rule.id])
         except RuleError as error:
             errors.append(error)
         else:
@@ -132,7 +132,7 @@ def compile_program(rule_set: RuleSet, engine: EngineName = "auto") -> Program:
     return Program(tuple(rules), tuple(targets), database)
 
 
-def _compile_rule(number: int, rule: Rule, provider: str) -> tuple[CompiledRule, Target]:
+def _compile_rule(number: int, rule: Rule, provider: Provider) -> tuple[CompiledRule, Target]:
     from keysentry.engine.prefilter import expression
     from keysentry.engine.prefilter.literals import LEAST, beginnings, literals
 

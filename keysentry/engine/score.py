@@ -121,7 +121,7 @@ def _generic(
     name = candidate.text[candidate.begin : candidate.at]
     password = _PASSWORD_NAME.search(name) is not None
     other = lookalike(value)
-    if other == "an identifier" and rarity(value) > _NO_WORDS:
+    if other in ("an identifier", "a path") and rarity(value) > _NO_WORDS:
         other = ""
     if other and not (password and other in ("an identifier", "a number or a date")):
         return None

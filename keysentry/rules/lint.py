@@ -34,6 +34,8 @@ _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z0-9]+(?:-[a-z0-9]+)*)+")
 _UNBOUNDED = re.compile(r"(?<!\\)(?:\\\\)*(?:[*+](?![^\[\]]*\])|\{\d+,\})")
 _ANCHORED = re.compile(r"(?<!\\)(?:\\\\)*(?:\\[AZz]|[\^$](?![^\[\]]*\]))")
 
+_BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*(?:\\[1-9]|\(\?P=)")
+
 
 def _compiles(rule: Rule) -> Iterator[Issue]:
     for field, pattern in _patterns(rule):
@@ -84,6 +86,14 @@ def _without_classes(pattern: str) -> str:
     return re.sub(r"(?<!\\)\[(?:\\.|[^\]\\])+\]", "C", pattern)
 
 
+def _plain(rule: Rule) -> Iterator[Issue]:
+    for field, pattern in [("pattern", rule.pattern), *((f"requires.{r.name}", r.pattern) for r in rule.requires)]:
+        if not pattern.isascii():
+            yield Issue("warning", "ascii", field, "a letter outside ASCII is not found in its escaped forms")
+        if _BACK_REFERENCE.search(_without_classes(pattern)):
+            yield Issue("warning", "no-back-references", field, "a back-reference cannot be prefiltered: write it out")
+
+
 def _anchored(rule: Rule) -> Iterator[Issue]:
     for anchor in rule.anchors:
         if len(anchor) < 3:
@@ -111,7 +121,7 @@ def _documented(rule: Rule) -> Iterator[Issue]:
 
 
 LINTERS: tuple[Linter, ...] = (
-    _id_form, _compiles, _known_checks, _numbers, _bounded, _anchored, _forges, _documented,
+    _id_form, _compiles, _known_checks, _numbers, _bounded, _plain, _anchored, _forges, _documented,
 )  # fmt: skip
 
 

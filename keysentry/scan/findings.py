@@ -33,7 +33,7 @@ class FindingMaker:
         return Finding(
             rule=rule.id,
             title=rule.title,
-            provider=compiled.provider,
+            provider=compiled.provider.id,
             location=location,
             span=span,
             secret=secret,
@@ -41,7 +41,7 @@ class FindingMaker:
             severity=rule.severity,
             category=rule.category,
             lifetime=match.lifetime,
-            fingerprint=self._fingerprint(compiled.provider, secret),
+            fingerprint=self._fingerprint(compiled.provider.id, secret),
             reasons=match.reasons,
             companions=tuple((name, Sensitive(value)) for name, value in match.companions),
         )

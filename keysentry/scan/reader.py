@@ -61,7 +61,7 @@ class Arena:
     before.
     """
 
-    __slots__ = ("aside", "ends", "paths", "starts", "used", "view")
+    __slots__ = ("aside", "empty", "ends", "paths", "starts", "used", "view")
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(ARENA))
@@ -69,7 +69,7 @@ class Arena:
 
     def clear(self) -> None:
         """Forget the files."""
-        self.used = 0
+        self.used = self.empty = 0
         self.starts: list[int] = []
         self.ends: list[int] = []
         self.paths: list[str] = []
@@ -96,7 +96,7 @@ class Reader:
                 yield partial(self._scan, arena, base, export)
                 arena = self._new()
                 self._read(arena, path, export)
-        if arena.paths or arena.aside:
+        if arena.paths or arena.aside or arena.empty:
             yield partial(self._scan, arena, base, export)
 
     def _new(self) -> Arena:
@@ -133,6 +133,8 @@ class Reader:
             os.close(descriptor)
         if count:
             self._take(arena, path, start, count)
+        else:
+            arena.empty += 1
         return True
 
     def _take(self, arena: Arena, path: str, start: int, count: int) -> None:
@@ -168,7 +170,7 @@ class Reader:
         """Scan the files of an arena, which is then free for others."""
         found: list[tuple[int, Outcome | Deferred]] = []
         size = arena.used - len(arena.paths)
-        files = len(arena.paths) + len(arena.aside)
+        files = len(arena.paths) + len(arena.aside) + arena.empty
         events = self._scanner.engine.events(arena.view[: arena.used]) if arena.used else []
         for number, offsets in by_segment(events, arena.starts, arena.ends):
             start, end, path = arena.starts[number], arena.ends[number], arena.paths[number]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keysentry.engine.cache import load_program
-from keysentry.engine.engine import Engine, Match
+from keysentry.engine.engine import Engine, Match, Result
 from keysentry.engine.program import EngineName, Program, compile_program
 from keysentry.errors import ConfigError
-from keysentry.model.finding import Finding
+from keysentry.model.finding import Finding, Skipped
 from keysentry.model.location import ByteSpan, Location
 from keysentry.rules.load import built_in_sources, file_sources
 from keysentry.rules.schema import RuleSet
@@ -86,57 +87,70 @@ class Scanner:
     @property
     def rules(self) -> RuleSet:
         """The rules that this Scanner looks for, ordered by id."""
-        from keysentry.rules.schema import Provider
-
-        found = {
-            compiled.rule.id: Provider(id=compiled.provider, name=compiled.provider) for compiled in self._program.rules
-        }
-        return RuleSet(tuple(compiled.rule for compiled in self._program.rules), found)
+        compiled = self._program.rules
+        return RuleSet(tuple(one.rule for one in compiled), {one.rule.id: one.provider for one in compiled})
 
     @property
     def engine(self) -> str:
         """The prefilter in use: `vectorscan` or `ahocorasick`."""
         return self._engine.name
 
-    def scan_text(self, text: str | bytes) -> list[Finding]:
+    def scan_text(self, text: str | bytes, skipped: list[Skipped] | None = None) -> list[Finding]:
         """Scan one text.
 
-        Offsets in the findings are bytes of its UTF-8 form; lines and columns (characters) count from 1.
+        Offsets in the findings are bytes of its UTF-8 form; lines and columns (characters) count from 1. A rule that
+        was too slow and had to be stopped goes to `skipped`; without a list for it, it is a `RuntimeWarning`.
         """
         data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
         events = self._engine.events(data)
         if not events:
             return []
         result = self._engine.judge(data, (0, len(data)), events)
+        if result.slow:
+            tell(self._slow(result, "the text"), skipped)
         lines = Lines(data)
         return [self._in_text(match, lines, 0) for match in result.matches]
 
-    def scan_texts(self, texts: Iterable[str | bytes]) -> Iterator[tuple[int, Finding]]:
-        """Scan many texts, joined into large buffers: (number of the text from 0, finding), in the order of the
-        texts.
+    def scan_texts(
+        self, texts: Iterable[str | bytes], skipped: list[Skipped] | None = None
+    ) -> Iterator[tuple[int, Finding]]:
+        """Scan many texts, joined into large buffers: (number of the text from 0, finding), in their order.
+
+        What could not be looked at to its end goes to `skipped`, or is a `RuntimeWarning`, as in `scan_text`.
         """
         first = 0
         for batch in batches(texts):
             for number, start, result in scan_batch(self._engine, batch):
+                if result.slow:
+                    tell(self._slow(result, f"text {first + number}"), skipped)
                 lines = Lines(encode(batch[number]))
                 for match in result.matches:
                     yield first + number, self._in_text(match, lines, start)
             first += len(batch)
+
+    def _slow(self, result: Result, place: str) -> list[Skipped]:
+        rules = sorted({self._program.rules[slow.rule].rule.id for slow in result.slow})
+        return [Skipped(place, f"the rule {rule} took too long and was stopped", partial=True) for rule in rules]
 
     def _in_text(self, match: Match, lines: Lines, base: int) -> Finding:
         span = ByteSpan(match.start - base, match.end - base)
         line, column = lines.at(span.start)
         return self._maker.make(match, span, Location(line=line, column=column, span=span))
 
-    def scan_records(self, records: Iterable[Record]) -> Iterator[tuple[Record, Finding]]:
+    def scan_records(
+        self, records: Iterable[Record], skipped: list[Skipped] | None = None
+    ) -> Iterator[tuple[Record, Finding]]:
         """Scan records of a source of one's own: (record, finding), in the order of the records.
 
         Texts and byte contents of parts are both read; a secret that stands in several parts of a record is reported
-        once for each part.
+        once for each part. What could not be read of a part goes to `skipped`, or is a `RuntimeWarning`.
         """
         from keysentry.scan.records import scan_records
 
-        return scan_records(self._engine, self._maker, records)
+        problems: list[Skipped] = []
+        yield from scan_records(self._engine, self._maker, records, problems)
+        if problems:
+            tell(problems, skipped)
 
     def scan_path(self, path: str | Path, options: FileOptions | None = None) -> Scan:
         """Scan a file, a folder, an archive or a Slack export; see `scan_paths`."""
@@ -156,6 +170,15 @@ class Scanner:
         from keysentry.scan.run import Scan
 
         return Scan(self._engine, self._maker, [str(path) for path in paths], options or FileOptions(), progress)
+
+
+def tell(problems: list[Skipped], skipped: list[Skipped] | None) -> None:
+    """Hand over what was not read; to nobody in particular, as warnings."""
+    if skipped is not None:
+        skipped += problems
+        return
+    for problem in problems:
+        warnings.warn(f"{problem.place}: {problem.reason}", RuntimeWarning, stacklevel=3)
 
 
 def _rebuilt(program: Program, min_confidence: float, key: bytes | None) -> Scanner:

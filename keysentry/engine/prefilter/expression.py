@@ -47,8 +47,8 @@ _BACKSLASH_FORMS = {0x0A: "n", 0x0D: "r", 0x09: "t", 0x08: "b", 0x0C: "f", 0x22:
 _UNICODE_FORMS = frozenset(b"\"'/<>&=+`\n\r\t\b\f") | frozenset(range(0x80, 256))
 _ESCAPABLE = _UNICODE_FORMS | {0x5C}
 _ESCAPE_LETTERS = frozenset(b"0123456789abcdefunrt")
-LONGEST_ESCAPE = 6
-"""`\\u002f`: six bytes for one."""
+LONGEST_ESCAPE = 7
+"""`\\\\u002f`, in JSON within JSON: seven bytes for one."""
 _ENTITIES = {0x26: "&amp;", 0x3C: "&lt;", 0x3E: "&gt;", 0x22: "&quot;", 0x27: "&#(?:39|x27);"}
 
 _SINGLE = (sre.LITERAL, sre.IN, sre.ANY, sre.NOT_LITERAL, sre.ANY_ALL)

@@ -110,7 +110,7 @@ def _opened(nodes: Sequence[Node]) -> Iterator[Node]:
 
 
 def _written(literal: bytes) -> Strings:
-    """A literal in all its forms (a beginning of it, if they are too many); a byte is written the same way all over it."""
+    """A literal in all its forms (its beginning, if they are too many); a byte is written the same way all over it."""
     while prod(len(_forms(byte)) for byte in _ESCAPED.intersection(literal)) > _FORMS:
         literal = literal[:-1]
     escaped = sorted(_ESCAPED.intersection(literal))
