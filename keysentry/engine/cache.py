@@ -73,14 +73,15 @@ def _salt(engine: str) -> str:
 def _code_digest() -> str:
     """Changes when the compiler's own code does, so that a changed checkout never runs a stale Program."""
     folder = os.path.dirname(__file__)  # noqa: PTH120  at every start: pathlib would take longer
-    places = [folder, os.path.join(folder, "prefilter")]  # noqa: PTH118
-    stats = sorted(
-        (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns)
-        for place in places
-        for entry in os.scandir(place)
-        if entry.name.endswith(".py")
-    )
-    return hashlib.blake2b(repr(stats).encode(), digest_size=8).hexdigest()
+    stats: list[tuple[str, int, int]] = []
+    for place in (folder, os.path.join(folder, "prefilter")):  # noqa: PTH118
+        try:
+            with os.scandir(place) as entries:
+                found = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(".py")]
+        except OSError:
+            continue  # code that cannot be listed is installed code: the version names it
+        stats += [(name, status.st_size, status.st_mtime_ns) for name, status in found]
+    return hashlib.blake2b(repr(sorted(stats)).encode(), digest_size=8).hexdigest()
 
 
 def read_program(path: Path) -> Program:

@@ -153,13 +153,16 @@ class Workers:
         given = told = 0
         more = True
         while True:
-            while more and (worker := self._idle()) is not None:
+            while more and ((worker := self._idle()) is not None or not self._workers):
                 paths = next(batches, None)
                 if paths is None:
                     more = False
+                    break
+                if worker is None:  # all have died
+                    self._done[given] = _lost(paths)
                 else:
                     worker.give(given, paths)
-                    given += 1
+                given += 1
             while told in self._done:
                 yield self._done.pop(told)
                 told += 1
@@ -207,13 +210,17 @@ class Workers:
         """A worker has died: name what it had, and go on without it."""
         self._workers.remove(worker)
         worker.end()
-        reason = "not read: the worker process ended unexpectedly (scan it again with --jobs 1)"
         for number, paths in worker.waiting:
-            skipped = [Skipped(path, reason) for path in paths]
-            self._done[number] = Batch([Outcome([], skipped)], len(paths), 0)
+            self._done[number] = _lost(paths)
 
     def close(self) -> None:
         """End the workers."""
         for worker in self._workers:
             worker.end()
         self._workers.clear()
+
+
+def _lost(paths: list[str]) -> Batch:
+    """What is told of a batch that nobody scanned."""
+    reason = "not read: the worker process ended unexpectedly (scan it again with --jobs 1)"
+    return Batch([Outcome([], [Skipped(path, reason) for path in paths])], len(paths), 0)
