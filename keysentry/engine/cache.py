@@ -25,7 +25,7 @@ from keysentry.errors import CacheError
 from keysentry.installation import cache_folder
 from keysentry.rules.load import Source, content_hash, decode
 
-_MAGIC = b"keysentry program 1\n"
+_MAGIC = b"keysentry program 2\n"
 _DIGEST = 32
 _KEEP = 8
 """How many Programs are kept; of more, those written longest ago are removed."""
@@ -95,7 +95,7 @@ def read_program(path: Path) -> Program:
     payload = memoryview(content)[len(_MAGIC) + _DIGEST :]
     if head != _MAGIC:
         raise CacheError("not a stored program of this version", place=place)
-    if hashlib.blake2b(payload, digest_size=_DIGEST).digest() != digest:
+    if hashlib.sha256(payload).digest() != digest:
         raise CacheError("damaged: its contents do not match their digest", place=place)
     try:
         program = msgspec.msgpack.decode(payload, type=Program)
@@ -111,7 +111,7 @@ def write_program(path: Path, program: Program) -> None:
     payload = msgspec.msgpack.encode(program)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
-        draft.write_bytes(_MAGIC + hashlib.blake2b(payload, digest_size=_DIGEST).digest() + payload)
+        draft.write_bytes(_MAGIC + hashlib.sha256(payload).digest() + payload)
         draft.replace(path)
     except OSError:
         draft.unlink(missing_ok=True)

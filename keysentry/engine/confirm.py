@@ -13,7 +13,7 @@ window.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from keysentry.engine.prefilter.base import Buffer
@@ -101,17 +101,20 @@ def confirm(
     *,
     json: bool,
     cells: bool = True,
+    tight: bool = False,
 ) -> Iterator[Candidate]:
     """The candidates of one rule in one segment (`bounds` in the buffer), given the offsets of its events there,
     ascending.
 
     In `json` a reading with escapes undone replaces the plain one; only where there may be `cells` of CSV are
-    doubled quotes undone. Raises `TooSlow` if the rule's expression exceeds the time limit.
+    doubled quotes undone. `tight` says that events come no further than `rule.ahead` from the beginning of a match.
+    Raises `TooSlow` if the rule's expression exceeds the time limit.
     """
     begin, end = bounds
     around = COMPANION_REACH if rule.rule.requires else MARGIN
+    closer = rule.reach - rule.ahead if tight else 0
     for low, high in ranges(offsets, rule.reach):
-        low = max(low, begin)
+        low = max(low + closer, begin)
         first = max(begin, low - around)
         window = bytes(buffer[first : min(end, high + rule.reach + around)])
         escaped = b"\\" in window
@@ -147,7 +150,15 @@ def _matches(rule: CompiledRule, text: bytes, low: int, high: int) -> Iterator[r
                 return
             yield match
         return
-    small = text.lower()
+    expression = rule.expression
+    for place in _beginnings(rule, text.lower(), low, high):
+        found = expression.match(text, place, timeout=TIME_LIMIT)
+        if found is not None:
+            yield found
+
+
+def _beginnings(rule: CompiledRule, small: bytes, low: int, high: int) -> Iterable[int]:
+    """The places from `low` to `high`, ascending, at which a text in small letters has one of a rule's beginnings."""
     places: set[int] = set()
     for literal in rule.beginnings:
         last = high + len(literal)
@@ -155,11 +166,7 @@ def _matches(rule: CompiledRule, text: bytes, low: int, high: int) -> Iterator[r
         while place >= 0:
             places.add(place)
             place = small.find(literal, place + 1, last)
-    expression = rule.expression
-    for place in sorted(places):
-        found = expression.match(text, place, timeout=TIME_LIMIT)
-        if found is not None:
-            yield found
+    return sorted(places)
 
 
 def _views(

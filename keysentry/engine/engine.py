@@ -71,6 +71,7 @@ class Engine:
         self.min_confidence = min_confidence
         self._prefilter = program.prefilter()
         self._rules = program.rules
+        self._tight = self._prefilter.name == "vectorscan"
         self.events = self._prefilter.events
         self.reach = max((rule.reach for rule in program.rules), default=0)
 
@@ -129,7 +130,9 @@ class Engine:
         found: dict[tuple[int, int], Candidate] = {}
         cells = nature.place in ("text", "cell", "chat")
         try:
-            for candidate in confirm(number, rule, buffer, bounds, offsets, json=nature.json, cells=cells):
+            for candidate in confirm(
+                number, rule, buffer, bounds, offsets, json=nature.json, cells=cells, tight=self._tight
+            ):
                 place = (candidate.start, candidate.end)
                 known = found.get(place)
                 # Of several readings of one place that with the most escapes undone counts.

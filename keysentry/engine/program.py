@@ -51,6 +51,8 @@ class CompiledRule(msgspec.Struct, frozen=True, dict=True):
     pattern: str
     reach: int
     beginnings: tuple[bytes, ...] = ()
+    ahead: int = 0
+    """How far from its beginning a match's first Vectorscan event can lie: its length, the last repeat at its least."""
 
     @cached_property
     def expression(self) -> regex.Pattern[bytes]:
@@ -78,18 +80,32 @@ class Program(msgspec.Struct, frozen=True):
 
     rules: tuple[CompiledRule, ...]
     targets: tuple[Target, ...]
+    """What the portable engine looks for; empty for Vectorscan, whose database holds it."""
     database: bytes
     """The serialised Vectorscan database; empty for the portable engine."""
 
     def prefilter(self) -> Prefilter:
         """A prefilter for this Program. Raises `CacheError` if the stored database cannot be used here."""
         if self.database:
-            from keysentry.engine.prefilter.vectorscan import VectorscanPrefilter
-
-            return VectorscanPrefilter(self.database)
+            return _vectorscan(self.database)
         from keysentry.engine.prefilter.ahocorasick import AhoCorasickPrefilter
 
         return AhoCorasickPrefilter(self.targets)
+
+
+_loaded: list[tuple[bytes, Prefilter]] = []
+"""The database that was loaded last, and its prefilter: whoever checks a stored Program need not load it twice."""
+
+
+def _vectorscan(database: bytes) -> Prefilter:
+    from keysentry.engine.prefilter.vectorscan import VectorscanPrefilter
+
+    for known, prefilter in _loaded:
+        if known is database:
+            return prefilter
+    prefilter = VectorscanPrefilter(database)
+    _loaded[:] = [(database, prefilter)]
+    return prefilter
 
 
 def choose_engine(name: EngineName) -> Literal["vectorscan", "ahocorasick"]:
@@ -128,8 +144,10 @@ def compile_program(rule_set: RuleSet, engine: EngineName = "auto") -> Program:
     if choose_engine(engine) == "vectorscan":
         from keysentry.engine.prefilter.vectorscan import compile_database
 
-        database = compile_database(targets)
-    return Program(tuple(rules), tuple(targets), database)
+        database, by_literals = compile_database(targets)
+        for number in by_literals & set(range(len(rules))):
+            rules[number] = msgspec.structs.replace(rules[number], ahead=rules[number].reach)
+    return Program(tuple(rules), () if database else tuple(targets), database)
 
 
 def _compile_rule(number: int, rule: Rule, provider: Provider) -> tuple[CompiledRule, Target]:
@@ -143,8 +161,9 @@ def _compile_rule(number: int, rule: Rule, provider: Provider) -> tuple[Compiled
         _, longest = expression.width(pattern)
         widened = expression.superset(pattern)
         first = beginnings(pattern)
+        ahead = expression.event_distance(pattern)
     except expression.Unsupported:
-        found, longest, widened, first = None, None, "", ()
+        found, longest, widened, first, ahead = None, None, "", (), None
     words = tuple(sorted(found)) if found else declared
     if not words or min(map(len, words)) < LEAST - 1:
         reason = "no literal of two characters or more is in every match, so that it cannot be looked for"
@@ -154,7 +173,8 @@ def _compile_rule(number: int, rule: Rule, provider: Provider) -> tuple[Compiled
     if not widened:
         widened = "(?i:" + "|".join(map(_quoted, words)) + ")"
     reach = min(longest, 65_536) if longest is not None else UNBOUNDED
-    return CompiledRule(rule, provider, pattern, reach, first), Target(number, widened, words)
+    ahead = reach if ahead is None else min(ahead, reach)
+    return CompiledRule(rule, provider, pattern, reach, first, ahead), Target(number, widened, words)
 
 
 def _quoted(word: bytes) -> str:

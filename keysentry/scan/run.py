@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FORK_FROM = 512
 """How many files make worker processes worth while."""
-BATCH = 192
+BATCH = 128
 """How many files a worker process is given at once."""
 _TELL_EVERY = 0.1
 """Seconds between two reports of progress."""

@@ -99,7 +99,7 @@ class _Worker:
 def _serve(work: Work, requests: int, answers: int) -> NoReturn:
     """The worker's life: batches in, answers out, until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the workers
-    gc.set_threshold(50_000, 20, 20)  # findings are trees: there is little to collect
+    gc.disable()  # findings are trees, and die with their batch: there is nothing to collect
     code = 1
     try:
         while (request := _receive(requests)) is not None:

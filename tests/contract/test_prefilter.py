@@ -54,7 +54,7 @@ CASES = {
 
 
 def vectorscan(targets: Sequence[Target]) -> Prefilter:
-    return VectorscanPrefilter(compile_database(targets))
+    return VectorscanPrefilter(compile_database(targets)[0])
 
 
 IMPLEMENTATIONS = {"vectorscan": vectorscan, "ahocorasick": AhoCorasickPrefilter}

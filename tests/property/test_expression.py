@@ -116,7 +116,7 @@ def test_every_match_makes_an_event_in_it(sampled: Sampled, name: str) -> None:
         assert len(match[0]) <= rule.reach
     notation = NOTATIONS[name]
     written = notation(text).encode()
-    for prefilter in (AhoCorasickPrefilter((target,)), VectorscanPrefilter(compile_database((target,)))):
+    for prefilter in (AhoCorasickPrefilter((target,)), VectorscanPrefilter(compile_database((target,))[0])):
         offsets = [offset for _, offset in prefilter.events(written)]
         for match in matches:
             start, end = stretch(notation, data, *match.span())

@@ -93,6 +93,30 @@ def superset(pattern: str) -> str:
     return "".join(items)
 
 
+def event_distance(pattern: str) -> int | None:
+    """How many bytes of a match may come before the end of the expression's; None where that is not bounded.
+
+    It is the pattern's greatest width, with the repeat that ends the expression at its least.
+    """
+    parsed = parse(pattern)
+    total = 0
+    nodes = _without_assertions(parsed)
+    while nodes:
+        node = nodes.pop(0)
+        if node[0] is sre.SUBPATTERN and not nodes:
+            nodes = _without_assertions(node[1][3])
+            continue
+        _low, high = sre_parse.SubPattern(parsed.state, [node]).getwidth()  # type: ignore[attr-defined]
+        if node[0] in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
+            least, most, inner = node[1]
+            if not nodes or (least and (most is sre.MAXREPEAT or most > INNER_LIMIT)):
+                return total + int(least * inner.getwidth()[1])
+        if high >= sre.MAXREPEAT or high >= 1 << 31:
+            return None
+        total += int(high)
+    return total
+
+
 def _sequence(nodes: list[Node], *, flags: int, top: bool) -> tuple[list[str], bool]:
     """Write a sequence; the flag says that it was cut and that nothing may follow."""
     nodes = _without_assertions(nodes)

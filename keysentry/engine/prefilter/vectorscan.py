@@ -28,13 +28,18 @@ def _note(target: int, _start: int, end: int, _flags: int, events: list[Event]) 
     events.append((target, end))
 
 
-def compile_database(targets: Sequence[Target]) -> bytes:
-    """Compile targets into a serialised database, valid for this version of the library and this kind of processor."""
+def compile_database(targets: Sequence[Target]) -> tuple[bytes, frozenset[int]]:
+    """Compile targets into a serialised database, valid for this version of the library and this kind of processor.
+
+    Also gives the ids of the targets whose expression it could not take, and which it finds by their literals.
+    """
     expressions = [target.expression for target in targets]
     try:
-        return _compile(targets, expressions)
+        return _compile(targets, expressions), frozenset()
     except hyperscan.error:
-        return _compile(targets, [_compilable(target) for target in targets])
+        taken = [_compilable(target) for target in targets]
+        by_literals = {target.id for target, one in zip(targets, taken, strict=True) if one != target.expression}
+        return _compile(targets, taken), frozenset(by_literals)
 
 
 def _compile(targets: Sequence[Target], expressions: Sequence[str]) -> bytes:
