@@ -174,7 +174,7 @@ def _views(
 ) -> Iterator[Candidate]:
     """Candidates in the text around a range with its escapes undone."""
     begin, end = bounds
-    reach = min(VIEW_REACH, 2 * rule.reach + 256) if rule.reach < VIEW_REACH else 2 * rule.reach
+    reach = min(VIEW_REACH, rule.reach + 256) if rule.reach < VIEW_REACH else 2 * rule.reach
     if rule.rule.requires:
         reach = max(reach, COMPANION_REACH)
     first = max(begin, starts[0] - reach)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 EngineName = Literal["auto", "vectorscan", "ahocorasick"]
 UNBOUNDED = 4096
 """How long a match of a pattern without an upper bound may be, in bytes; what is longer is not looked for."""
+SPLIT_FROM = 6
+"""How many words before the value make a rule worth an expression for each (it costs compile time)."""
 ENCODED_WORDS = ("password", "PASSWORD", "secret", "SECRET", "api_key", "API_KEY", "token", "TOKEN")
 
 
@@ -133,7 +135,7 @@ def compile_program(rule_set: RuleSet, engine: EngineName = "auto") -> Program:
             errors.append(error)
         else:
             rules.append(compiled)
-            targets.append(target)
+            targets += _split(rule, target)
     if errors:
         raise RulePackError(errors)
     from keysentry.engine.triggers import trigger_targets
@@ -175,6 +177,19 @@ def _compile_rule(number: int, rule: Rule, provider: Provider) -> tuple[Compiled
     reach = min(longest, 65_536) if longest is not None else UNBOUNDED
     ahead = reach if ahead is None else min(ahead, reach)
     return CompiledRule(rule, provider, pattern, reach, first, ahead), Target(number, widened, words)
+
+
+def _split(rule: Rule, target: Target) -> list[Target]:
+    """The target of a rule; one for each word of a rule with many words, of which Vectorscan then takes the literal."""
+    if len(rule.near) < SPLIT_FROM:
+        return [target]
+    from keysentry.engine.prefilter.expression import Unsupported, superset
+
+    single = [full_pattern(msgspec.structs.replace(rule, near=(word,))) for word in rule.near]
+    try:
+        return [Target(target.id, superset(pattern), target.literals) for pattern in single]
+    except Unsupported:
+        return [target]
 
 
 def _quoted(word: bytes) -> str:

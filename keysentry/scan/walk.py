@@ -89,7 +89,7 @@ def _folder(
         level = waiting.pop()
         try:
             with os.scandir(level.path) as entries:
-                found = sorted(entries, key=_name)
+                found = list(entries)
         except OSError as error:
             yield Skipped(level.path.rstrip("/"), f"the folder cannot be listed: {error.strerror}")
             continue
@@ -103,6 +103,7 @@ def _folder(
 
 
 _name = attrgetter("name")
+_place = attrgetter("place")
 
 
 def _listed(
@@ -117,11 +118,16 @@ def _listed(
     folders: list[os.DirEntry[str]] = []
     aside: list[Skipped] = []
     plain = not options.follow_symlinks and not level.excluders
+    if not plain:
+        found.sort(key=_name)
     for entry in found:
         if plain and entry.is_file(follow_symlinks=False):
             files.append(entry.name)
         else:
             _sort_out(entry, level, options, folders, files, aside)
+    files.sort()
+    folders.sort(key=_name)
+    aside.sort(key=_place)
     prefix = level.path
     yield Folder(prefix, tuple(files), tuple(map(_name, folders)))
     for name in files:
