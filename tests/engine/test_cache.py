@@ -96,7 +96,10 @@ DAMAGE = {
     "cut very short": (lambda content: content[:10], "not a stored program"),
     "empty": (lambda _content: b"", "not a stored program"),
     "something else": (lambda _content: b"hello" * 100, "not a stored program"),
-    "another form": (lambda content: content.replace(b"keysentry program", b"keysentry engraph"), "not a stored program"),
+    "another form": (
+        lambda content: content.replace(b"keysentry program", b"keysentry engraph"),
+        "not a stored program",
+    ),
 }
 
 
