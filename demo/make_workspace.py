@@ -123,7 +123,7 @@ def _log(rng: random.Random, planter: Planter, path: str) -> str:
 def _backup(planter: Planter, path: str) -> bytes:
     """A home folder in a tar.gz, with an older one inside it."""
     old = {
-        "old/.npmrc": "registry=https://registry.npmjs.org/\n//registry.npmjs.org/:_authToken={{npm.access-token}}\n",
+        "old/.npmrc": "registry=https://npm.acme.example/\n//npm.acme.example/:_authToken={{npm.access-token}}\n",
         "old/todo.txt": "rotate the keys\nask where the vault is\n",
     }
     new = {
