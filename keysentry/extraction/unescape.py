@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from keysentry.model.location import ByteSpan, OffsetMap
+from keysentry.model.location import OffsetMap
 
 View = tuple[bytes, OffsetMap]
 """The text with escapes undone, and the way back to the raw bytes."""
@@ -79,11 +79,6 @@ def percent(raw: bytes) -> View | None:
     if b"%" not in raw:
         return None
     return rewrite(raw, _PERCENT, _undo_percent)
-
-
-def compose(outer: OffsetMap, inner: OffsetMap, span: ByteSpan) -> ByteSpan:
-    """Map a span of a view of a view back to the raw bytes: `outer` made the view that `inner` was made from."""
-    return outer.span_to_original(inner.span_to_original(span))
 
 
 def rewrite(raw: bytes, pattern: re.Pattern[bytes], undo: Callable[[bytes], bytes]) -> View | None:

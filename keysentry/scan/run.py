@@ -239,9 +239,6 @@ class Scan:
         self._on_progress(progress)
 
 
-__all__ = ["InputError", "Scan"]
-
-
 def _batch(reader: Reader, base: int, export: Export | None, paths: list[str]) -> Batch:
     """Scan some files, in the calling thread."""
     outcomes: list[Outcome | Deferred] = []

@@ -72,8 +72,12 @@ class _Worker:
         self.answers, answers = os.pipe()
         self.waiting: deque[tuple[int, list[str]]] = deque()
         self.received = bytearray()
+        # An interrupt between the fork and the child's own handler would unwind the parent's calls in the child.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self.pid = os.fork()
-        if not self.pid:
+        if self.pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        else:
             for other in [*others, self]:
                 os.close(other.requests)
                 os.close(other.answers)
@@ -99,6 +103,7 @@ class _Worker:
 def _serve(work: Work, requests: int, answers: int) -> NoReturn:
     """The worker's life: batches in, answers out, until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     gc.disable()  # findings are trees, and die with their batch: there is nothing to collect
     code = 1
     try:

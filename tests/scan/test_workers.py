@@ -6,6 +6,7 @@ Each test runs in a process of its own: workers are only forked where there is n
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -94,15 +95,20 @@ def test_when_all_workers_die_everything_is_named() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_interrupt_ends_the_workers(tmp_path: Path) -> None:
-    for number in range(20_000):
-        (tmp_path / f"{number:05}.txt").write_text("nothing\n" * 40)
-    command = [sys.executable, "-m", "keysentry", "scan", str(tmp_path), str(tmp_path), "--jobs", "2", "--no-progress"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(0.5)
-    running.send_signal(signal.SIGINT)
+def test_an_interrupt_ends_the_workers(tree: Path) -> None:
+    """Ctrl-C reaches the whole group; afterwards nobody of it is there, and what was found is reported."""
+    targets = [str(tree)] * 60
+    command = [sys.executable, "-m", "keysentry", "scan", *targets, "--jobs", "2", "--no-progress"]
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+    deadline = time.monotonic() + 30
+    while not (workers := children.read_text().split()):
+        assert time.monotonic() < deadline, "no worker was forked"
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGINT)
     _out, err = running.communicate(timeout=30)
     assert "Traceback" not in err
-    assert running.returncode in (0, 130)
-    children = Path(f"/proc/{running.pid}").exists()
-    assert not children
+    assert running.returncode == 130
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]

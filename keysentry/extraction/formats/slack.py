@@ -15,14 +15,12 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from keysentry.extraction.formats.slackmarkup import MARKUP_GLUE
 from keysentry.extraction.formats.slackmessage import Fields, decode, places, segments, to_bytes
 from keysentry.extraction.jsonpath import array_elements
 from keysentry.model.finding import Skipped
 from keysentry.model.record import Audience, Exposure, Part, Record, Segment
 
 __all__ = [
-    "MARKUP_GLUE",
     "Channel",
     "Elements",
     "Workspace",
