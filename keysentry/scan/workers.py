@@ -147,9 +147,14 @@ class Workers:
         self._export = export
         self._workers: list[_Worker] = []
         gc.freeze()  # what is there already is shared with the workers: no collection may touch its pages
-        for _ in range(count):
-            self._workers.append(_Worker(work, self._workers))
-        gc.unfreeze()
+        try:
+            for _ in range(count):
+                self._workers.append(_Worker(work, self._workers))
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            gc.unfreeze()
         self._done: dict[int, Batch] = {}
         self._decoder = msgspec.msgpack.Decoder(_Wire, dec_hook=_hide)
 
