@@ -33,7 +33,11 @@ def scan(own, capsys):
 
 @contextmanager
 def _spawn(*arguments: object, **options: object) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "keysentry", "scan", *map(str, arguments)]
+    # Python hears Ctrl-C only where its parent does not ignore it, as a shell does for what it runs in the background.
+    heard = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from keysentry.cli import run; run()"
+    )
+    command = [sys.executable, "-c", heard, "scan", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options) as process:
         try:
             yield process

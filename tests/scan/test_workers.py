@@ -98,7 +98,11 @@ def test_when_all_workers_die_everything_is_named() -> None:
 def test_an_interrupt_ends_the_workers(tree: Path) -> None:
     """Ctrl-C reaches the whole group; afterwards nobody of it is there, and what was found is reported."""
     targets = [str(tree)] * 60
-    command = [sys.executable, "-m", "keysentry", "scan", *targets, "--jobs", "2", "--no-progress"]
+    # Python hears Ctrl-C only where its parent does not ignore it, as a shell does for what it runs in the background.
+    heard = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from keysentry.cli import run; run()"
+    )
+    command = [sys.executable, "-c", heard, "scan", *targets, "--jobs", "2", "--no-progress"]
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -106,7 +110,8 @@ def test_an_interrupt_ends_the_workers(tree: Path) -> None:
     deadline = time.monotonic() + 30
     while not (workers := children.read_text().split()):
         assert time.monotonic() < deadline, "no worker was forked"
-        time.sleep(0.01)
+        time.sleep(0.001)
+    os.kill(int(workers[0]), signal.SIGSTOP)  # the scan cannot end by itself now
     os.killpg(running.pid, signal.SIGINT)
     _out, err = running.communicate(timeout=30)
     assert "Traceback" not in err
