@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMP := $(VENV)/.installed-dev
 DEMO_STAMP := $(VENV)/.installed
+SERVERS := $(VENV)/servers
+SERVERS_STAMP := $(SERVERS)/.installed
 CHECKED := keysentry tests benchmarks demo
 PYTEST_ARGS ?=
 
@@ -33,10 +35,17 @@ demo: $(DEMO_STAMP)  ## make a sample workspace with forged credentials in it an
 	@$(BIN)/keysentry scan .demo/workspace; code=$$?; [ $$code -le 1 ] || exit $$code
 	@echo; echo 'Every credential above is forged. Next, try it on something of yours: $(BIN)/keysentry scan <folder or Slack export.zip>'
 
+# The platforms that tests talk to are played by servers in JavaScript; Node.js itself came with the Python packages.
+$(SERVERS_STAMP): tests/servers/package.json $(STAMP)
+	mkdir -p $(SERVERS)
+	cp tests/servers/package.json $(SERVERS)/package.json
+	cd $(SERVERS) && PATH="$(CURDIR)/$(BIN):$$PATH" npm install --no-audit --no-fund --no-package-lock --loglevel=error
+	touch $@
+
 test: lint check  ## lint, types, import contracts and all tests
 
-check: $(STAMP)  ## the tests alone
-	$(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
+check: $(STAMP) $(SERVERS_STAMP)  ## the tests alone
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(STAMP)  ## format, ruff, mypy --strict and the import contracts; all of them, whatever the first ones say
 	@failed=0; for tool in 'ruff format --check $(CHECKED)' 'ruff check $(CHECKED)' mypy lint-imports; do \

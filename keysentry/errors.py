@@ -7,9 +7,15 @@
     +-- RulePackError          all the faults of one load, together
     +-- ForgeError             a forge template that cannot be followed
     +-- CacheError             a stored Program that cannot be used (callers recompile)
+    +-- StoreError             the store of incidents and cursors cannot be used
+    |   +-- HeldError          another process is at work on it
     +-- InputError             a source, file or archive that cannot be read
         +-- BudgetExceeded     the input wants more than the budget allows
         +-- FormatError        the input is not what it says it is
+        +-- SourceError        a platform does not answer as it should; worth another try later
+            +-- AccessError    a token or a permission is missing, wrong or expired: a person must act
+            +-- GoneError      what was asked for (a channel, a bucket) is not there any more
+            +-- ClosedError    the source was closed while it waited
 
 Each error knows its place (where it happened) and its advice (what a person should do), so that a command line can
 print both and a service can return both. Library code never exits.
@@ -91,3 +97,30 @@ class BudgetExceeded(InputError):
 
 class FormatError(InputError):
     """The input is not what its name or its first bytes say it is."""
+
+
+class StoreError(KeysentryError):
+    """The store of incidents and cursors cannot be used: not there, full, of another version, or broken."""
+
+
+class HeldError(StoreError):
+    """Another process holds what was asked for; two must not do the same work."""
+
+
+class SourceError(InputError):
+    """A platform does not answer as it should (a connection, a limit, a fault of its own); worth another try later."""
+
+
+class AccessError(SourceError):
+    """A token or a permission is missing, wrong or expired. The source rests until a person has acted.
+
+    `advice` names the token or the scope.
+    """
+
+
+class GoneError(SourceError):
+    """What was asked for (a channel, a drive, a bucket) is not there any more; the rest of the source goes on."""
+
+
+class ClosedError(SourceError):
+    """The source was closed while it waited."""

@@ -77,12 +77,28 @@ class OffsetMap(msgspec.Struct, frozen=True):
         return start, start + -(-large // small)
 
 
+Audience = Literal["unknown", "private", "internal", "external", "public"]
+"""Who can read something: a few named people, everyone of the organisation, guests or another organisation as well,
+or anyone."""
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    """Who could read something: the widest audience, how many people (None: not known), and since when (UTC
+    seconds).
+    """
+
+    audience: Audience = "unknown"
+    reach: int | None = None
+    since: float | None = None
+
+
 class Location(msgspec.Struct, frozen=True, kw_only=True):
     """A place that a person can follow.
 
     `path` is the file as the user named it; `line` and `column` (1-based; columns count characters) and `span`
     (bytes) are those of the original text file or archive member, also where `route` gives a field or a message.
-    `uri` is a link that opens the place, as near as the platform allows.
+    `uri` is a link that opens the place, as near as the platform allows. `container` is the channel, drive or bucket,
+    `author` who wrote it there and `exposure` who could read it.
     """
 
     uri: str = ""
@@ -93,7 +109,9 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     span: ByteSpan | None = None
     container: str = ""
     author: str = ""
+    author_id: str = ""
     time: str = ""
+    exposure: Exposure = Exposure()
 
     @property
     def part(self) -> str:

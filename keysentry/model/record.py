@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Iterator
 
 import msgspec
 
-from keysentry.model.location import OffsetMap, Route
+from keysentry.model.location import Audience, Exposure, OffsetMap, Route
 
-Audience = Literal["unknown", "private", "internal", "external", "public"]
-
-
-class Exposure(msgspec.Struct, frozen=True):
-    """Who could read something: the widest audience, how many people (None: not known), and since when (UTC
-    seconds).
-    """
-
-    audience: Audience = "unknown"
-    reach: int | None = None
-    since: float | None = None
+__all__ = ["Audience", "Exposure", "Part", "Record", "Segment", "Unit"]
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """What is resumed, sharded and shown as progress: a channel, a folder, a bucket prefix."""
+    """What is resumed, sharded and shown as progress: a channel, a folder, a bucket prefix.
+
+    A `live` unit is one that waits: a feed of events or a queue, of which new records come as they happen.
+    """
 
     id: str
     title: str
     size: int | None = None
+    live: bool = False
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -44,19 +38,28 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A piece of a record before extraction: text that is ready, or bytes with a name that tells their format."""
+    """A piece of a record before extraction: text that is ready, or a content with a name that tells its format.
+
+    The content is one of `content` (in memory), `open` (gives it in pieces, from the start each time it is called; may
+    raise `InputError` for what cannot be had and `SourceError` for what may be had later) or `path` (a file or folder
+    of this machine, which may be an archive or an export of any size). `size` is in bytes, None if not known.
+    """
 
     segment: Segment | None = None
     content: bytes | None = None
     name: str = ""
     route: Route = ()
+    open: Callable[[], Iterator[bytes]] | None = None
+    path: str = ""
+    size: int | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One message, document or row as its platform knows it.
 
-    `id` is stable across runs; `time` is when it was written (UTC seconds); `uri` is a link a person can open;
-    `path` and `member` name the file (and the file inside an archive) that it was read from, where there is one.
+    `id` is stable across runs and edits and unique in its source; `time` is when it was written (UTC seconds); `uri`
+    is a link a person can open; `path` and `member` name the file (and the file inside an archive) that it was read
+    from, where there is one. A `deleted` record has no parts: it says that what had this id is not there any more.
     """
 
     id: str
@@ -71,3 +74,4 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     member: str = ""
     chat: bool = False
     exposure: Exposure = Exposure()
+    deleted: bool = False
