@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -27,6 +28,18 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
     processes: bool = False
     allow_comments: bool = True
     budget: Budget = Budget()
+
+
+class ScannerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rules a Scanner of a configuration has: `pack` names a set of the built-in ones (empty: none), `rules`
+    files or folders of one's own; `engine` is auto, vectorscan or ahocorasick; findings below `min_confidence` (0 to
+    1) are not reported.
+    """
+
+    pack: str = "default"
+    rules: tuple[str, ...] = ()
+    engine: Literal["auto", "vectorscan", "ahocorasick"] = "auto"
+    min_confidence: float = 0.5
 
 
 class Progress(msgspec.Struct):

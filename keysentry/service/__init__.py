@@ -1,0 +1,1 @@
+"""The daemon: sources read round the clock, each in its own supervised loop."""
