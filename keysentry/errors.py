@@ -9,13 +9,13 @@
     +-- CacheError             a stored Program that cannot be used (callers recompile)
     +-- StoreError             the store of incidents and cursors cannot be used
     |   +-- HeldError          another process is at work on it
-    +-- InputError             a source, file or archive that cannot be read
+    +-- SourceError            a platform does not answer as it should; worth another try later
+    |   +-- AccessError        a token or a permission is missing, wrong or expired: a person must act
+    |   +-- GoneError          what was asked for (a channel, a bucket) is not there any more
+    |   +-- ClosedError        the source was closed while it waited
+    +-- InputError             a file, an archive or a content that cannot be read, however often it is tried
         +-- BudgetExceeded     the input wants more than the budget allows
         +-- FormatError        the input is not what it says it is
-        +-- SourceError        a platform does not answer as it should; worth another try later
-            +-- AccessError    a token or a permission is missing, wrong or expired: a person must act
-            +-- GoneError      what was asked for (a channel, a bucket) is not there any more
-            +-- ClosedError    the source was closed while it waited
 
 Each error knows its place (where it happened) and its advice (what a person should do), so that a command line can
 print both and a service can return both. Library code never exits.
@@ -88,7 +88,7 @@ class CacheError(KeysentryError):
 
 
 class InputError(KeysentryError):
-    """A source, file or archive that cannot be read."""
+    """A file, an archive or a content that cannot be read, however often it is tried."""
 
 
 class BudgetExceeded(InputError):
@@ -107,7 +107,7 @@ class HeldError(StoreError):
     """Another process holds what was asked for; two must not do the same work."""
 
 
-class SourceError(InputError):
+class SourceError(KeysentryError):
     """A platform does not answer as it should (a connection, a limit, a fault of its own); worth another try later."""
 
 

@@ -1,58 +1,42 @@
-"""Records of any source: their parts as segments, scanned together, and findings that know who wrote them, where and
-when.
-"""
+"""The texts of records of any source, scanned together, and findings that know who wrote them, where and when."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 
 from keysentry.engine.arena import by_segment
 from keysentry.engine.engine import Engine, Match
 from keysentry.engine.score import Nature
-from keysentry.extraction.archive import ARCHIVES, leaves
-from keysentry.extraction.budget import Account
-from keysentry.extraction.encoding import to_utf8
-from keysentry.extraction.sniff import HEAD, sniff
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.location import ByteSpan, Location, Step
-from keysentry.model.record import Part, Record, Segment
+from keysentry.model.record import Record, Segment
 from keysentry.scan.findings import FindingMaker
 from keysentry.scan.locate import line_and_column
 
-BATCH = 1024
-"""How many records are looked at by one call of the prefilter, at most."""
 _JOINT = b": "
 """What stands between a segment's context and its text, so that a name in the context names the value."""
 
 
 def scan_records(
-    engine: Engine, maker: FindingMaker, records: Iterable[Record], skipped: list[Skipped] | None = None
-) -> Iterator[tuple[Record, Finding]]:
-    """Scan records in batches: (record, finding), in their order.
+    engine: Engine, maker: FindingMaker, records: Sequence[Record], skipped: list[Skipped]
+) -> Iterator[tuple[int, Finding]]:
+    """Scan the segments of some records, by one call of the prefilter: (number of the record, finding), in order.
 
-    What cannot be read of their parts goes to `skipped`.
+    A rule that was too slow and had to be stopped goes to `skipped`. Contents are not looked at; see `contents`.
     """
-    stream = iter(records)
-    problems: list[Skipped] = [] if skipped is None else skipped
-    while batch := list(islice(stream, BATCH)):
-        yield from _batch(engine, maker, batch, problems)
-
-
-def _batch(
-    engine: Engine, maker: FindingMaker, records: list[Record], skipped: list[Skipped]
-) -> Iterator[tuple[Record, Finding]]:
-    owners: list[tuple[Record, Segment, int]] = []
+    owners: list[tuple[int, Segment, int]] = []
     texts: list[bytes] = []
     starts: list[int] = []
     ends: list[int] = []
     at = 0
-    for record in records:
-        for segment in segments(record, skipped):
-            head = segment.context.encode() + _JOINT if segment.context else b""
-            owners.append((record, segment, len(head)))
+    for position, record in enumerate(records):
+        for part in record.parts:
+            segment = part.segment
+            if segment is None:
+                continue
+            head = segment.context.encode("utf-8", "surrogatepass") + _JOINT if segment.context else b""
+            owners.append((position, segment, len(head)))
             text = head + segment.text if head else segment.text
             texts.append(text)
             starts.append(at)
@@ -61,22 +45,24 @@ def _batch(
     buffer = b"\n".join(texts)
     told: set[tuple[int, int, bytes]] = set()
     for number, events in by_segment(engine.events(buffer), starts, ends):
-        record, segment, head_size = owners[number]
+        position, segment, head_size = owners[number]
+        record = records[position]
         nature = Nature(place="chat" if record.chat else "text")
         result = engine.judge(buffer, (starts[number], ends[number]), events, nature)
         base = starts[number] + head_size
         for match in result.matches:
             # An edited message shows the same secret before and after: one finding a message.
-            known = (id(record), match.rule, match.secret)
+            known = (position, match.rule, match.secret)
             if match.start >= base and not (record.chat and known in told):
                 told.add(known)
-                yield record, _finding(maker, record, segment, match, base)
+                yield position, _finding(maker, record, segment, match, base)
         for slow in result.slow:
             rule = engine.program.rules[slow.rule].rule.id
-            skipped.append(Skipped(_name(record), f"the rule {rule} took too long and was stopped", partial=True))
+            skipped.append(Skipped(name(record), f"the rule {rule} took too long and was stopped", partial=True))
 
 
-def _name(record: Record) -> str:
+def name(record: Record) -> str:
+    """What messages call a record."""
     return record.uri or record.path or record.id
 
 
@@ -96,7 +82,9 @@ def _finding(maker: FindingMaker, record: Record, segment: Segment, match: Match
         span=original,
         container=record.container,
         author=record.author,
+        author_id=record.author_id,
         time=timestamp(record.time),
+        exposure=record.exposure,
     )
     return maker.make(match, span, location)
 
@@ -109,27 +97,3 @@ def timestamp(seconds: float | None) -> str:
         return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
     except (OverflowError, ValueError, OSError):
         return ""
-
-
-def segments(record: Record, skipped: list[Skipped]) -> Iterator[Segment]:
-    """The segments of a record's parts: those that are text already, and what its contents hold."""
-    for part in record.parts:
-        if part.segment is not None:
-            yield part.segment
-        if part.content is not None:
-            yield from _content(record, part, part.content, skipped)
-
-
-def _content(record: Record, part: Part, content: bytes, skipped: list[Skipped]) -> Iterator[Segment]:
-    kind = sniff(content[:HEAD], part.name)
-    route = (*part.route, Step("file", part.name)) if part.name else part.route
-    if kind not in ARCHIVES:
-        yield Segment(to_utf8(content, kind), route)
-        return
-    name = part.name or _name(record)
-    for leaf in leaves(io.BytesIO(content), kind, name, Account(packed=len(content))):
-        if isinstance(leaf, Skipped):
-            skipped.append(leaf)
-            continue
-        inner = leaf.place.removeprefix(f"{name} » ").split(" » ")
-        yield Segment(to_utf8(b"".join(leaf.chunks), leaf.kind), (*route, *(Step("member", step) for step in inner)))

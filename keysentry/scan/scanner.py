@@ -138,19 +138,24 @@ class Scanner:
         return self._maker.make(match, span, Location(line=line, column=column, span=span))
 
     def scan_records(
-        self, records: Iterable[Record], skipped: list[Skipped] | None = None
+        self, records: Iterable[Record], skipped: list[Skipped] | None = None, options: FileOptions | None = None
     ) -> Iterator[tuple[Record, Finding]]:
         """Scan records of a source of one's own: (record, finding), in the order of the records.
 
-        Texts and byte contents of parts are both read; a secret that stands in several parts of a record is reported
-        once for each part. What could not be read of a part goes to `skipped`, or is a `RuntimeWarning`.
+        Texts and contents of parts are both read, of any format and size; a secret that stands in several parts of a
+        record is reported once for each part. What could not be read of a part goes to `skipped`, or is a
+        `RuntimeWarning`; a `SourceError` while a content is read passes through.
         """
-        from keysentry.scan.records import scan_records
+        from keysentry.scan.contents import ContentScanner
 
-        problems: list[Skipped] = []
-        yield from scan_records(self._engine, self._maker, records, problems)
-        if problems:
-            tell(problems, skipped)
+        problems: list[Skipped] = [] if skipped is None else skipped
+        scanner = ContentScanner(self._engine, self._maker, options or FileOptions())
+        try:
+            yield from scanner.scan(records, problems)
+        finally:
+            scanner.close()
+        if skipped is None and problems:
+            tell(problems, None)
 
     def scan_path(self, path: str | Path, options: FileOptions | None = None) -> Scan:
         """Scan a file, a folder, an archive or a Slack export; see `scan_paths`."""
