@@ -79,7 +79,7 @@ class Export:
             raw = data[start:end]
             member = " » ".join(document.members)
             record = slack.record(raw, channel, self._workspace, path=document.path, member=member)
-            for _record, finding in scan_records(scanner.engine, scanner.maker, [record], skipped):
+            for _number, finding in scan_records(scanner.engine, scanner.maker, [record], skipped):
                 findings.append(_placed(finding, document, data, start, raw))
         return Outcome(findings, skipped)
 
