@@ -6,35 +6,33 @@ use and kept, readable by its owner only, in the user's data folder.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
-import secrets
 import sys
-import warnings
 from functools import cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keysentry.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _KEY_BYTES = 32
 
 
-def _user_folder(kind: str) -> Path:
+def _user_folder(kind: str) -> str:
     """The user's cache or data folder, as the platform has it (XDG base directories on Linux)."""
-    home = Path.home()
+    home = os.path.expanduser("~")  # noqa: PTH111  at every start: importing pathlib takes longer than all of this
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local")) / "keysentry" / kind
+        return os.path.join(os.environ.get("LOCALAPPDATA", rf"{home}\AppData\Local"), "keysentry", kind)  # noqa: PTH118
     if sys.platform == "darwin":
-        return home / "Library" / ("Caches" if kind == "cache" else "Application Support") / "keysentry"
+        return f"{home}/Library/{'Caches' if kind == 'cache' else 'Application Support'}/keysentry"
     variable, usual = ("XDG_CACHE_HOME", ".cache") if kind == "cache" else ("XDG_DATA_HOME", ".local/share")
-    return Path(os.environ.get(variable) or home / usual) / "keysentry"
+    return f"{os.environ.get(variable) or f'{home}/{usual}'}/keysentry"
 
 
-def cache_folder() -> Path:
+def cache_folder() -> str:
     """Where compiled Programs are kept. It need not exist."""
-    override = os.environ.get("KEYSENTRY_CACHE_DIR")
-    return Path(override) if override else _user_folder("cache")
+    return os.environ.get("KEYSENTRY_CACHE_DIR") or _user_folder("cache")
 
 
 @cache
@@ -49,7 +47,11 @@ def key() -> bytes:
         if len(given) < 16:
             raise ConfigError("the key is too short", place="KEYSENTRY_KEY", advice="use 16 characters or more")
         return given.encode()
-    path = _user_folder("data") / "fingerprint.key"
+    import secrets
+    import warnings
+    from pathlib import Path
+
+    path = Path(_user_folder("data"), "fingerprint.key")
     try:
         return _kept_key(path)
     except OSError as error:
@@ -62,6 +64,8 @@ def key() -> bytes:
 
 def _kept_key(path: Path) -> bytes:
     """Read the key file, or make it; of two processes that make it at once, the first one's is used by both."""
+    import secrets
+
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     if not path.exists():
@@ -79,4 +83,7 @@ def _kept_key(path: Path) -> bytes:
 
 def key_id(fingerprint_key: bytes) -> str:
     """Names a key without telling it, so that fingerprints made with different keys are never compared."""
+    import hashlib
+    import hmac
+
     return hmac.new(fingerprint_key, b"keysentry key id", hashlib.sha256).hexdigest()[:12]

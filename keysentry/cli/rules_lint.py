@@ -23,7 +23,7 @@ def configure(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write every issue as `level: file: rule: field: text`; 1 if one of them is an error."""
-    sources = file_sources([Path(name) for name in arguments.files] or [built_in_root()])
+    sources = file_sources([Path(name) for name in arguments.files] or [Path(built_in_root())])
     faults = list(errors(sources))
     remarks = list(warnings(sources))
     sys.stdout.writelines(f"error: {fault}\n" for fault in faults)

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from keysentry.cli.exit_codes import FOUND, INCOMPLETE, INTERRUPTED
@@ -171,7 +170,7 @@ def _output(arguments: argparse.Namespace) -> Iterator[TextIO]:
         yield sys.stdout
         return
     try:
-        file = Path(arguments.output).open("w", encoding="utf-8", newline="\n")  # noqa: SIM115  closed below
+        file = open(arguments.output, "w", encoding="utf-8", newline="\n")  # noqa: PTH123,SIM115  closed below
     except OSError as error:
         raise ConfigError(error.strerror or str(error), place=arguments.output, advice="name a writable file") from None
     with file:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-
 _KEEP = 4
 """How many characters a mask may show at each end, at most."""
 
@@ -56,6 +53,8 @@ class Sensitive:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sensitive):
             return NotImplemented
+        import hmac
+
         return hmac.compare_digest(self._value, other._value)
 
     def __hash__(self) -> int:
@@ -70,5 +69,8 @@ def fingerprint(key: bytes, kind: str, secret: Sensitive) -> str:
 
     The same secret found in twelve places has one fingerprint; without the key nobody can test guesses against it.
     """
+    import hashlib  # here and not above: a scan that finds nothing need not wait for them
+    import hmac
+
     message = kind.encode() + b"\x00" + secret.reveal_bytes().strip()
     return hmac.new(key, message, hashlib.sha256).hexdigest()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from keysentry.errors import ConfigError, RuleError, RulePackError
 from keysentry.rules.schema import Pack, PackSet, Provider, Rule, RuleSet
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PACKS_FILE = "packs.toml"
 
@@ -24,25 +26,26 @@ class Source(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def built_in_root() -> Path:
+def built_in_root() -> str:
     """The folder of the packs that come with keysentry: inside the package, or beside it in a checkout.
 
     Raises `ConfigError` if neither is there (a broken installation).
     """
-    package = Path(__file__).resolve().parent
-    for root in (package / "packs", package.parent.parent / "rules"):
-        if (root / PACKS_FILE).is_file():
+    package = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120  at every start: pathlib takes longer
+    for root in (f"{package}/packs", f"{os.path.dirname(os.path.dirname(package))}/rules"):  # noqa: PTH120
+        if os.path.isfile(f"{root}/{PACKS_FILE}"):  # noqa: PTH113
             return root
-    raise ConfigError("the built-in rules are missing", place=str(package), advice="reinstall keysentry")
+    raise ConfigError("the built-in rules are missing", place=package, advice="reinstall keysentry")
 
 
-def pack_sets(root: Path) -> dict[str, PackSet]:
+def pack_sets(root: str) -> dict[str, PackSet]:
     """The named sets of `packs.toml` in `root`. Raises `RulePackError` if it cannot be decoded."""
-    path = root / PACKS_FILE
+    path = f"{root}/{PACKS_FILE}"
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=dict[str, PackSet])
+        with open(path, "rb") as file:  # noqa: PTH123
+            return msgspec.toml.decode(file.read(), type=dict[str, PackSet])
     except (msgspec.DecodeError, OSError) as error:
-        raise RulePackError([RuleError(str(error), file=str(path))]) from None
+        raise RulePackError([RuleError(str(error), file=path)]) from None
 
 
 def built_in_sources(pack: str = "default") -> list[Source]:
@@ -54,7 +57,7 @@ def built_in_sources(pack: str = "default") -> list[Source]:
         raise ConfigError(f"there is no pack {pack!r}", place="--pack", advice=f"choose from: {known}")
     chosen = sets[pack]
     sources = []
-    for name in sorted(_pack_names(str(root))):
+    for name in sorted(_pack_names(root)):
         if _matches(name, chosen.include) and not _matches(name, chosen.exclude):
             path = f"{root}/{name}.toml"
             with open(path, "rb") as file:  # noqa: PTH123  some hundred files at every start: pathlib would take longer
@@ -94,6 +97,8 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 def content_hash(sources: Iterable[Source], salt: str) -> str:
     """Names the contents of some pack files: equal files (and salt) give equal hashes, whatever their paths."""
+    import hashlib
+
     digest = hashlib.blake2b(salt.encode(), digest_size=20)
     for source in sources:
         digest.update(len(source.content).to_bytes(8, "big") + source.name.encode() + b"\0" + source.content)
@@ -169,6 +174,8 @@ def load_rules(*paths: str | Path, pack: str | None = "default") -> RuleSet:
     Raises `ConfigError` for a set or file that does not exist and `RulePackError` for faults in the rules, all
     together.
     """
+    from pathlib import Path
+
     sources = built_in_sources(pack) if pack else []
     return decode([*sources, *file_sources(Path(path) for path in paths)])
 

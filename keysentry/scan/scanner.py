@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keysentry.engine.cache import load_program
+from keysentry.engine.cache import load_built_in, load_program
 from keysentry.engine.engine import Engine, Match, Result
 from keysentry.engine.program import EngineName, Program, compile_program
 from keysentry.errors import ConfigError
@@ -21,6 +20,8 @@ from keysentry.scan.options import FileOptions, OnProgress
 from keysentry.scan.texts import batches, encode, scan_batch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from keysentry.model.record import Record
     from keysentry.scan.run import Scan
 
@@ -45,7 +46,7 @@ class Scanner:
 
         Raises `ConfigError` for a confidence outside 0 to 1 and `RulePackError` for rules that cannot be compiled.
         """
-        program = load_program(built_in_sources(), engine) if rules is None else compile_program(rules, engine)
+        program = load_built_in("default", engine) if rules is None else compile_program(rules, engine)
         self._set(program, min_confidence, key)
 
     @classmethod
@@ -65,12 +66,18 @@ class Scanner:
         `notice` gets a line for a person when something takes long or cannot be used. Raises `ConfigError` for a set
         or a file that does not exist and `RulePackError` for faults in rules.
         """
-        sources = built_in_sources(pack) if pack else []
-        sources += file_sources(Path(path) for path in rule_files)
-        if not sources:
-            raise ConfigError("there are no rules to scan with", advice="name a pack or a rule file")
+        if pack and not rule_files:
+            program = load_built_in(pack, engine, cached=cache, notice=notice)
+        else:
+            from pathlib import Path
+
+            sources = built_in_sources(pack) if pack else []
+            sources += file_sources(Path(path) for path in rule_files)
+            if not sources:
+                raise ConfigError("there are no rules to scan with", advice="name a pack or a rule file")
+            program = load_program(sources, engine, cached=cache, notice=notice)
         scanner = cls.__new__(cls)
-        scanner._set(load_program(sources, engine, cached=cache, notice=notice), min_confidence, key)
+        scanner._set(program, min_confidence, key)
         return scanner
 
     def _set(self, program: Program, min_confidence: float, key: bytes | None) -> None:

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -91,8 +92,8 @@ def damage_flip(content: bytes) -> bytes:
 
 
 DAMAGE = {
-    "a bit": (damage_flip, "do not match their digest"),
-    "cut short": (lambda content: content[: len(content) // 2], "do not match their digest"),
+    "a bit": (damage_flip, "do not match their checksum"),
+    "cut short": (lambda content: content[: len(content) // 2], "do not match their checksum"),
     "cut very short": (lambda content: content[:10], "not a stored program"),
     "empty": (lambda _content: b"", "not a stored program"),
     "something else": (lambda _content: b"hello" * 100, "not a stored program"),
@@ -117,13 +118,12 @@ def test_a_damaged_file_is_told_and_made_again(folder, engine, name):
     assert load(engine)[1] == []
 
 
-def test_a_file_with_a_right_digest_and_wrong_contents(folder, engine, monkeypatch):
-    import hashlib
+def test_a_file_with_a_right_checksum_and_wrong_contents(folder, engine, monkeypatch):
 
     load(engine)
     for payload in (b"\x93\x01\x02\x03", b"not msgpack at all", b"\x80"):
         path = stored(folder)
-        path.write_bytes(cache._MAGIC + hashlib.blake2b(payload, digest_size=32).digest() + payload)
+        path.write_bytes(cache._MAGIC + crc32(payload).to_bytes(4, "big") + payload)
         with pytest.raises(CacheError):
             read_program(path)
         assert [line.partition(" ")[0] for line in load(engine)[1]] == ["program", "compiling"]
@@ -167,7 +167,7 @@ def test_a_folder_that_this_user_may_not_enter(folder, tmp_path):
     closed.mkdir(mode=0o000)
     # A user who owns nothing may not be allowed to read the interpreter's packages: everything is used once before.
     script = f"""
-import os
+import os, pathlib, hashlib
 from keysentry.engine.cache import load_program
 from keysentry.rules.load import Source
 sources = [Source("acme", "acme", {RULE!r}.encode())]
@@ -184,6 +184,50 @@ print(len(program.rules), told[-1])
     closed.chmod(0o700)
     assert done.stderr == ""
     assert done.stdout.startswith("1 program cache not written")
+
+
+@pytest.fixture
+def packs(tmp_path, monkeypatch) -> Path:
+    root = tmp_path / "packs"
+    root.mkdir()
+    (root / "packs.toml").write_text('[default]\ntitle = "all"\ninclude = ["*"]\n')
+    (root / "acme.toml").write_text(RULE)
+    monkeypatch.setattr(cache, "built_in_root", lambda: str(root))
+    monkeypatch.setattr("keysentry.rules.load.built_in_root", lambda: str(root))
+    return root
+
+
+def test_built_in_rules_are_not_read_again_until_a_file_changes(folder, engine, packs, monkeypatch):
+    first = cache.load_built_in("default", engine)
+    monkeypatch.setattr(cache, "built_in_sources", lambda _pack: pytest.fail("the files were read"))
+    assert cache.load_built_in("default", engine) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("KEYSENTRY_CACHE_DIR", str(folder))
+    monkeypatch.setattr(cache, "built_in_root", lambda: str(packs))
+    monkeypatch.setattr("keysentry.rules.load.built_in_root", lambda: str(packs))
+    changes = (
+        lambda: (packs / "acme.toml").write_text(RULE.replace("Acme key", "Acme kay")),
+        lambda: (packs / "more.toml").write_text(RULE.replace("acme", "emca")),
+        lambda: (packs / "packs.toml").write_text('[default]\ntitle = "all"\ninclude = ["more"]\n'),
+    )
+    titles = []
+    for change in changes:
+        change()
+        titles.append(sorted(rule.rule.id + rule.rule.title for rule in cache.load_built_in("default", engine).rules))
+    assert titles == [
+        ["acme.keyAcme kay"],
+        ["acme.keyAcme kay", "emca.keyAcme key"],
+        ["emca.keyAcme key"],
+    ]
+
+
+def test_an_index_that_leads_nowhere_is_made_again(folder, engine, packs):
+    first = cache.load_built_in("default", engine)
+    stored(folder).unlink()
+    assert cache.load_built_in("default", engine) == first
+    [index] = folder.glob("*.index")
+    index.write_bytes(b"\xff\xfe")
+    assert cache.load_built_in("default", engine) == first
 
 
 def test_without_a_cache(folder, engine):
