@@ -151,20 +151,24 @@ def _matches(rule: CompiledRule, text: bytes, low: int, high: int) -> Iterator[r
             yield match
         return
     expression = rule.expression
-    for place in _beginnings(rule, text.lower(), low, high):
+    for place in _beginnings(rule, text, low, high):
         found = expression.match(text, place, timeout=TIME_LIMIT)
         if found is not None:
             yield found
 
 
-def _beginnings(rule: CompiledRule, small: bytes, low: int, high: int) -> Iterable[int]:
-    """The places from `low` to `high`, ascending, at which a text in small letters has one of a rule's beginnings."""
+def _beginnings(rule: CompiledRule, text: bytes, low: int, high: int) -> Iterable[int]:
+    """The places from `low` to `high`, ascending, at which a text has one of a rule's beginnings, in any case."""
     places: set[int] = set()
-    for literal in rule.beginnings:
-        last = high + len(literal)
-        place = small.find(literal, low, last)
+    # As text and not as bytes: Python looks for a short word in a short string three times faster there.
+    small = text[low : high + rule.longest].lower().decode("latin-1")
+    for literal in rule.words:
+        if literal not in small:
+            continue
+        last = high - low + len(literal)
+        place = small.find(literal, 0, last)
         while place >= 0:
-            places.add(place)
+            places.add(low + place)
             place = small.find(literal, place + 1, last)
     return sorted(places)
 

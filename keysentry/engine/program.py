@@ -57,6 +57,16 @@ class CompiledRule(msgspec.Struct, frozen=True, dict=True):
     """How far from its beginning a match's first Vectorscan event can lie: its length, the last repeat at its least."""
 
     @cached_property
+    def words(self) -> tuple[str, ...]:
+        """The beginnings as text."""
+        return tuple(beginning.decode("latin-1") for beginning in self.beginnings)
+
+    @cached_property
+    def longest(self) -> int:
+        """How long the longest beginning is."""
+        return max(map(len, self.beginnings), default=0)
+
+    @cached_property
     def expression(self) -> regex.Pattern[bytes]:
         """The confirming expression, compiled when it is first needed."""
         return _regex(self.pattern)

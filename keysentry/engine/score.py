@@ -75,13 +75,16 @@ def score(
     secret.
     """
     value = candidate.secret
+    generic = rule.rule.generic and not proved
+    if generic and not _plausible(candidate, value, nature):
+        return None
     reasons = [Reason("rule", f"{rule.rule.title}: the pattern matches", log_odds(base))]
     if proved:
         return reasons
     bits = entropy(value)
     if bits < rule.rule.min_entropy:
         return None
-    if rule.rule.generic:
+    if generic:
         return _generic(candidate, value, bits, nature, reasons)
     why = strong_placeholder(value)
     if why:
@@ -112,23 +115,34 @@ def _surroundings(candidate: Candidate, nature: Nature, *, weight: float) -> lis
     return []
 
 
-def _generic(
-    candidate: Candidate, value: bytes, bits: float, nature: Nature, reasons: list[Reason]
-) -> list[Reason] | None:
-    """For a value that only its name gives away: everything that can be told of value, name and place counts."""
+def _plausible(candidate: Candidate, value: bytes, nature: Nature) -> bool:
+    """Whether a value that only its name gives away may be a secret at all: most are not, and cost no more than
+    this.
+    """
     if placeholder(value) or nature.place == "binary":
-        return None
-    name = candidate.text[candidate.begin : candidate.at]
-    password = _PASSWORD_NAME.search(name) is not None
+        return False
+    name = _name(candidate)
+    other = _other(value)
+    if other and not (other in ("an identifier", "a number or a date") and _PASSWORD_NAME.search(name)):
+        return False
+    return not (_ID_NAME.search(name) or _DIGEST_NAME.search(name) or _NEGATED.search(name))
+
+
+def _name(candidate: Candidate) -> bytes:
+    """What stands before a value in its match."""
+    return candidate.text[candidate.begin : candidate.at]
+
+
+def _other(value: bytes) -> str:
+    """What a value looks like that is not a secret."""
     other = lookalike(value)
-    if other in ("an identifier", "a path") and rarity(value) > _NO_WORDS:
-        other = ""
-    if other and not (password and other in ("an identifier", "a number or a date")):
-        return None
-    if _ID_NAME.search(name) or _DIGEST_NAME.search(name):
-        return None
-    if _NEGATED.search(name):
-        return None
+    return "" if other in ("an identifier", "a path") and rarity(value) > _NO_WORDS else other
+
+
+def _generic(candidate: Candidate, value: bytes, bits: float, nature: Nature, reasons: list[Reason]) -> list[Reason]:
+    """For a plausible value: everything that can be told of value, name and place counts."""
+    password = _PASSWORD_NAME.search(_name(candidate)) is not None
+    other = _other(value)
     quoted = candidate.text[candidate.at - 1 : candidate.at] in (b'"', b"'", b"`")
     reasons += _random(value, bits, password=password)
     if other:

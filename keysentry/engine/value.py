@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from itertools import pairwise
 
 _PLACEHOLDER = re.compile(
     rb"(?i)example|sample|dummy|placeholder|change[_.-]?me|redacted|insert[_-]|replace[_-]?(?:me|this|with)|\byour[_-]|^your|"
@@ -101,23 +100,14 @@ def is_hex_digest(value: bytes) -> bool:
 
 def classes(value: bytes) -> int:
     """How many of these a value holds: small letters, capitals, digits, anything else."""
-    lower = upper = digit = other = 0
-    for byte in value:
-        if 97 <= byte <= 122:
-            lower = 1
-        elif 65 <= byte <= 90:
-            upper = 1
-        elif 48 <= byte <= 57:
-            digit = 1
-        else:
-            other = 1
-    return lower + upper + digit + other
+    return len(set(value.translate(_CLASSES)))
 
 
 def changes(value: bytes) -> int:
     """How often the kind of character (letter, digit, other) changes along a value."""
-    kinds = value.translate(_KINDS)
-    return sum(one != other for one, other in pairwise(kinds))
+    return max(len(_SAME.findall(value.translate(_KINDS))) - 1, 0)
 
 
+_SAME = re.compile(rb"\x00+|\x01+|\x02+")
+_CLASSES = bytes(0 if 97 <= b <= 122 else 1 if 65 <= b <= 90 else 2 if 48 <= b <= 57 else 3 for b in range(256))
 _KINDS = bytes(0 if chr(b).isalpha() and b < 128 else 1 if 48 <= b <= 57 else 2 for b in range(256))
