@@ -8,9 +8,12 @@ from keysentry.model.finding import Skipped
 
 
 class Summary(msgspec.Struct):
-    """The account of one scan. `seconds` is wall time; `bytes` counts what went through the engine, after inflation."""
+    """The account of one scan. `seconds` is wall time; `bytes` counts what went through the engine, after inflation;
+    `records` are those of platforms (messages, objects), whose bytes are counted as far as they are told.
+    """
 
     files: int = 0
+    records: int = 0
     bytes: int = 0
     seconds: float = 0.0
     rules: int = 0

@@ -53,6 +53,9 @@ def size(count: float) -> str:
 def account(summary: Summary, tally: Tally) -> str:
     """One line: findings by severity, files, bytes, seconds, rate, engine."""
     read = plural(summary.files, "file")
+    if summary.records:
+        records = plural(summary.records, "record")
+        read = f"{records}, {read}" if summary.files else records
     rate = f" ({size(summary.bytes / summary.seconds)}/s)" if summary.bytes and summary.seconds else ""
     parts = [tally.text(), f"{read}, {size(summary.bytes)} in {summary.seconds:.2f} s{rate}", summary.engine]
     return " · ".join(filter(None, parts))
@@ -73,8 +76,11 @@ def closing(summary: Summary, tally: Tally) -> Iterator[str]:
     yield from not_read(summary.skipped)
 
 
-def not_read(skipped: list[Skipped], shown: int = SHOWN) -> Iterator[str]:
-    """Everything that was not read, or not to its end, by reason; places after the first `shown` are counted."""
+def not_read(skipped: list[Skipped], shown: int = SHOWN, everything: str = "--format json or sarif") -> Iterator[str]:
+    """Everything that was not read, or not to its end, by reason; places after the first `shown` are counted.
+
+    `everything` tells what names all of them.
+    """
     if not skipped:
         return
     groups: dict[tuple[bool, str], list[str]] = {}
@@ -90,4 +96,4 @@ def not_read(skipped: list[Skipped], shown: int = SHOWN) -> Iterator[str]:
         left -= min(left, len(places))
     hidden = len(skipped) - shown
     if hidden > 0:
-        yield f"  and {hidden:,} more (all of them: --format json or sarif)"
+        yield f"  and {hidden:,} more (all of them: {everything})"

@@ -53,6 +53,7 @@ def summary_object(summary: Summary) -> dict[str, object]:
         "complete": summary.complete,
         "interrupted": summary.interrupted,
         "files": summary.files,
+        "records": summary.records,
         "bytes": summary.bytes,
         "seconds": round(summary.seconds, 3),
         "rules": summary.rules,

@@ -43,9 +43,12 @@ class ScannerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Progress(msgspec.Struct):
-    """How far a scan is. `total_files` is None while folders are still being listed."""
+    """How far a scan is. `total_files` is None while folders are still being listed; `records` counts those of
+    platforms, of which `current` then names the unit.
+    """
 
     files: int = 0
+    records: int = 0
     bytes: int = 0
     total_files: int | None = None
     findings: int = 0
