@@ -8,10 +8,10 @@ from __future__ import annotations
 import fnmatch
 import time
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from keysentry.connectors.base import Delivery, Source, SourceOptions
-from keysentry.errors import AccessError, ClosedError, SourceError
+from keysentry.errors import AccessError, SourceError
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.record import Record, Unit
 from keysentry.model.summary import Summary
@@ -40,16 +40,33 @@ class Survey:
         self._files = files or FileOptions()
         self._tell = progress
         self._progress = Progress()
+        self._units: Iterator[Unit | Skipped] | None = None
+
+    def begin(self) -> None:
+        """Connect and list the first unit, so that what keeps all from being read is raised before anything is
+        reported. Raises `SourceError`.
+        """
+        units = self._source.units()
+        try:
+            first = next(units, None)
+        except BaseException:
+            self._source.close()
+            raise
+        self._units = iter(()) if first is None else chain((first,), units)
 
     def __iter__(self) -> Iterator[Finding]:
-        """Findings as they come. Raises `AccessError` if the source cannot be read at all."""
+        """Findings as they come. Raises `SourceError` if nothing can be read at all."""
         began = time.perf_counter()
+        if self._units is None:
+            self.begin()
         try:
-            for unit in self._source.units():
+            for unit in self._units or ():
                 if isinstance(unit, Skipped):
                     self.summary.skipped.append(unit)
                 elif chosen(unit, self._options) and not unit.live:
                     yield from self._unit(unit)
+        except SourceError as error:
+            self.summary.skipped.append(Skipped(self._options.name, f"not read to its end: {error}", partial=True))
         except (KeyboardInterrupt, GeneratorExit):
             self.summary.interrupted = True
             raise
@@ -59,11 +76,17 @@ class Survey:
 
     def _unit(self, unit: Unit) -> Iterator[Finding]:
         self._progress.current = unit.title
+        deliveries = self._source.records(unit, None)
         try:
-            deliveries = self._source.records(unit, None)
-            while batch := list(islice(deliveries, BATCH)):
-                yield from self._batch(batch)
-        except (AccessError, ClosedError):
+            while True:
+                batch, error = _ahead(deliveries)
+                if batch:
+                    yield from self._batch(batch)
+                if error is not None:
+                    raise error
+                if not batch:
+                    return
+        except AccessError:
             raise
         except SourceError as error:
             self.summary.skipped.append(Skipped(unit.title, f"not read to its end: {error}", partial=True))
@@ -86,6 +109,16 @@ class Survey:
             self.summary.records += 1
             self.summary.bytes += record_size(record)
             yield record
+
+
+def _ahead(deliveries: Iterator[Delivery]) -> tuple[list[Delivery], SourceError | None]:
+    """The next deliveries, and the error that came after them."""
+    batch: list[Delivery] = []
+    try:
+        batch.extend(islice(deliveries, BATCH))
+    except SourceError as error:
+        return batch, error
+    return batch, None
 
 
 def chosen(unit: Unit, options: SourceOptions) -> bool:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from keysentry.report.closing import size
+from keysentry.report.place import clean
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -43,7 +44,10 @@ class ProgressBar:
 
 
 def describe(progress: Progress, elapsed: float) -> str:
-    """How far a scan is, in words. No file names: one may hold anything, and none can be read at this speed."""
+    """How far a scan is, in words. No file names: none can be read at this speed; of sources the unit."""
+    if progress.records:
+        unit = f"{clean(progress.current)}  " if progress.current else ""
+        return f"{unit}{progress.records:,} records  {size(progress.bytes)}  {progress.findings:,} found"
     files = f"{progress.files:,}" if progress.total_files is None else f"{progress.files:,}/{progress.total_files:,}"
     rate = size(progress.bytes / elapsed) if elapsed else "0 bytes"
     return f"{files} files  {size(progress.bytes)}  {rate}/s  {progress.findings:,} found"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from keysentry.cli.exit_codes import FOUND, INCOMPLETE, INTERRUPTED
 from keysentry.cli.parser import Parser, fraction, size, whole
 from keysentry.cli.rule_options import NO_PACK, add_rule_options, chosen_pack
+from keysentry.cli.scan_targets import scanning, source_of
 from keysentry.errors import ConfigError
 from keysentry.model.finding import Finding, Severity
 from keysentry.model.summary import Summary
@@ -21,15 +22,22 @@ from keysentry.report.place import clean
 
 if TYPE_CHECKING:
     from keysentry.cli.progress import ProgressBar
+    from keysentry.cli.scan_targets import Scanning
     from keysentry.report.baseline import Baseline
-    from keysentry.scan import FileOptions, Scan, Scanner
+    from keysentry.scan import FileOptions, Scanner
 
 STDIN = "-"
 
 
 def configure(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("targets", nargs="+", metavar="TARGET", help="a file or folder; - is standard input")
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        metavar="TARGET",
+        help="a file or folder; - is standard input; slack:, teams:, gdrive:, s3://, gs://, az:// are sources",
+    )
+    parser.add_argument("--config", metavar="FILE", help="where sources get their settings (default: keysentry.toml)")
     _report_options(parser)
     add_rule_options(parser)
     _file_options(parser)
@@ -84,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     baseline = _baseline(arguments)
     with _output(arguments) as out:
         bar = _progress_bar(arguments)
-        scan = scanner.scan_paths(arguments.targets, _file_choices(arguments), bar)
+        scan = scanning(scanner, arguments.targets, _file_choices(arguments), bar, arguments.config)
         passed = _Passage(scan, Severity(arguments.severity), baseline, bar, keep=bool(arguments.write_baseline))
         write = FORMATS[arguments.format].writer()
         try:
@@ -108,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _check_targets(targets: list[str]) -> None:
     """A target that is not there is a mistake in the command; a scan of nothing must not look like a clean one."""
     for target in targets:
-        if target != STDIN and not os.path.lexists(target):
+        if target != STDIN and not os.path.lexists(target) and source_of(target) is None:
             raise ConfigError("no such file or folder", place=clean(target))
 
 
@@ -184,7 +192,7 @@ class _Passage:
     """
 
     def __init__(
-        self, scan: Scan, least: Severity, baseline: Baseline | None, bar: ProgressBar | None, *, keep: bool
+        self, scan: Scanning, least: Severity, baseline: Baseline | None, bar: ProgressBar | None, *, keep: bool
     ) -> None:
         self.summary = Summary()
         self.tally = Tally()
