@@ -23,8 +23,9 @@ from typing import NoReturn, Protocol, cast
 import msgspec
 
 from keysentry.__about__ import VERSION
+from keysentry.advice import closest
 from keysentry.cli.exit_codes import BROKEN_PIPE, INTERRUPTED, USAGE
-from keysentry.cli.parser import Parser, closest
+from keysentry.cli.parser import Parser
 from keysentry.errors import KeysentryError
 
 
@@ -60,6 +61,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("rules show", "rules_show", "tell everything that is known of a rule"),
     Command("rules lint", "rules_lint", "hold rule files to what a good rule keeps to"),
     Command("rules test", "rules_test", "forge every rule's credential and prove that it is found"),
+    Command("watch", "watch", "read the configured sources round the clock, or once"),
+    Command("status", "status", "tell how each source is doing, and what was not read"),
+    Command("incidents list", "incidents_list", "list what was found in the sources, one line a secret"),
+    Command("incidents show", "incidents_show", "tell everything that is known of one incident"),
+    Command("incidents export", "incidents_export", "write all incidents with all their places"),
+    Command("config init", "config_init", "write a configuration to begin with"),
+    Command("config lint", "config_lint", "tell every fault of a configuration"),
+    Command("config show", "config_show", "tell what is in effect, and where each value comes from"),
 )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 FOUND = 1
-"""`scan` found something, `rules lint` an error, `rules test` a miss."""
+"""`scan` or `watch --once` found something, `rules lint` an error, `rules test` a miss, `status` a source that needs
+attention."""
 USAGE = 2
 """The command line, a setting or a rule file cannot be used; nothing was done."""
 INCOMPLETE = 3

@@ -10,9 +10,11 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import NoReturn
+
+from keysentry.advice import closest
 
 _UNITS = {
     "": 1, "B": 1,
@@ -66,14 +68,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the help is."""
         self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
-
-
-def closest(asked: str, known: Iterable[str]) -> str:
-    """`did you mean X?` for the nearest known word, or nothing."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(asked, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def size(text: str) -> int:

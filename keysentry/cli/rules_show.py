@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from keysentry.cli.parser import Parser, closest
+from keysentry.advice import closest
+from keysentry.cli.parser import Parser
 from keysentry.cli.rule_options import add_rule_options, load_chosen
 from keysentry.errors import ConfigError
 from keysentry.rules.schema import Provider, Request, Rule

@@ -67,7 +67,8 @@ def _report(store: Store, began: float) -> None:
     from keysentry.report.incidents import write_table
     from keysentry.store.base import IncidentQuery
 
-    write_table(list(store.incidents(IncidentQuery(since=began))), sys.stdout)
+    found = list(store.incidents(IncidentQuery(since=began)))
+    write_table(found, sys.stdout, place=lambda incident: next(store.occurrences(incident.id), None))
 
 
 def _leave(code: int) -> None:

@@ -61,8 +61,9 @@ class Source(Protocol):
 class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every source can be told; each platform's own options add to it.
 
-    `poll`: seconds between two passes. `include`, `exclude`: globs on the titles of units. `base_url`, where a platform
-    has it: another address for its interface (a proxy, a sovereign cloud, an emulator).
+    `name`: what the source is called in commands, in the journal and in the store; no two have the same. `poll`:
+    seconds between two passes. `include`: globs on the titles of units; with any, only units that fit one are read.
+    `exclude`: globs on the titles of units that are not read.
     """
 
     name: str
@@ -73,6 +74,8 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     environment: ClassVar[dict[str, tuple[str, ...]]] = {}
     """For each field that holds a credential: the variables that are looked at if the configuration does not name
     one, in this order."""
+    paths: ClassVar[tuple[str, ...]] = ()
+    """The fields that are paths; relative ones start from the configuration's folder."""
 
 
 class PlatformModule(Protocol):

@@ -10,7 +10,7 @@ import re
 
 _PLACEHOLDER = re.compile(
     rb"(?i)example|sample|dummy|placeholder|change[_.-]?me|redacted|insert[_-]|replace[_-]?(?:me|this|with)|\byour[_-]|^your|"
-    rb"<[a-z_ -]+>|\$\{|\{\{|%\(|\$\(|#\{|<%|%[sd]\b|\{[^{}]*\}|x{5}|\*{4}|\.{4}|0{8}|12345678|abcdefgh|23456789|"
+    rb"<[a-z_ -]+>|^env:|\$\{|\{\{|%\(|\$\(|#\{|<%|%[sd]\b|\{[^{}]*\}|x{5}|\*{4}|\.{4}|0{8}|12345678|abcdefgh|23456789|"
     rb"foobar|lorem|\xe2\x80\xa6|deadbeef|cafebabe|do[_-]?not[_-]?use|not[_-]?a[_-]?real|fake|hunter2|s3cr3t|p[a@]ssw[o0]rd123|todo|n/a\b"
 )
 _STRONG_PLACEHOLDER = re.compile(

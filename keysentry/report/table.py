@@ -21,12 +21,13 @@ from keysentry.rules.schema import RuleSet
 
 Line = list[tuple[str, str]]
 """A line in pieces, each with its style."""
-_STYLES = {
+STYLES = {
     Severity.CRITICAL: "bold red",
     Severity.HIGH: "red",
     Severity.MEDIUM: "yellow",
     Severity.LOW: "cyan",
 }
+"""The style in which each severity is written."""
 _LEVEL = max(len(level.value) for level in Severity)
 _TITLE = 56
 """The title's column is as wide as the longest title, but no wider; a longer title pushes the secret to the right."""
@@ -48,13 +49,14 @@ def write(
         tally.add(finding)
         groups.setdefault(_group(finding), []).append(finding)
     if groups:
-        _print(_lines(groups, show_secrets), out)
+        print_lines(_lines(groups, show_secrets), out)
         out.write("\n")
     for line in closing(summary, tally):
         out.write(line + "\n")
 
 
-def _print(lines: Iterable[Line], out: TextIO) -> None:
+def print_lines(lines: Iterable[Line], out: TextIO) -> None:
+    """Write lines: with their styles to a terminal, as plain text to everything else."""
     if not out.isatty() and not os.environ.get("FORCE_COLOR"):
         out.writelines("".join(text for text, _ in line) + "\n" for line in lines)
         return
@@ -101,7 +103,7 @@ def _lines(groups: dict[tuple[str, str], list[Finding]], show_secrets: bool) -> 
 def _finding_lines(finding: Finding, layout: _Layout, show_secrets: bool) -> Iterator[Line]:
     yield [
         (f"{line_and_column(finding.location):>{layout.place}}  ", ""),
-        (f"{finding.severity.value:<{_LEVEL}}", _STYLES[finding.severity]),
+        (f"{finding.severity.value:<{_LEVEL}}", STYLES[finding.severity]),
         (f"  {percent(finding.confidence):>4}  {clean(finding.title):<{layout.title}}  ", ""),
         (clean(secret_text(finding, show_secrets)), "magenta"),
     ]

@@ -31,9 +31,11 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScannerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which rules a Scanner of a configuration has: `pack` names a set of the built-in ones (empty: none), `rules`
-    files or folders of one's own; `engine` is auto, vectorscan or ahocorasick; findings below `min_confidence` (0 to
-    1) are not reported.
+    """Which rules a Scanner of a configuration has.
+
+    `pack`: the set of built-in rules; empty for none. `rules`: rule files, or folders of them, of one's own. `engine`:
+    what finds the places to look at closely. `min_confidence`: the probability, from 0 to 1, from which a finding is
+    reported.
     """
 
     pack: str = "default"

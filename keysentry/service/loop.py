@@ -34,6 +34,8 @@ from keysentry.survey import chosen
 STANDBY = 30.0
 """Seconds after which a source that another process holds is asked for again."""
 FIRST_BACKOFF = 1.0
+HEARTBEAT = 30.0
+"""Seconds between two notes of a source that waits."""
 
 
 class SourceSpec(NamedTuple):
@@ -169,7 +171,10 @@ class SourceLoop:
             self._source = None
 
     def _sleep(self, seconds: float) -> None:
-        self._wake.wait(seconds)
+        """Wait, telling now and then that it still lives."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._wake.wait(min(left, HEARTBEAT)):
+            self._report(self.status.state)
         if not self._stop.is_set():
             self._wake.clear()
 
