@@ -46,7 +46,7 @@ class Source(Protocol):
         ...
 
     def records(self, unit: Unit, cursor: Cursor | None) -> Iterator[Delivery]:
-        """What is in a unit from a cursor on (None: from its beginning), oldest first, and what changed since.
+        """What is in a unit from a cursor on (None: from its beginning), and what changed since, in the source's order.
 
         Ends when everything that is there now was given; a live unit ends after a while without news. Raises
         `SourceError`; `GoneError` if the unit is not there any more.

@@ -27,6 +27,7 @@ __all__ = [
     "day_channel",
     "elements",
     "is_export",
+    "message_record",
     "places",
     "record",
 ]
@@ -301,16 +302,21 @@ def record(raw: bytes, channel: Channel, workspace: Workspace, *, path: str = ""
     """One message, decoded in full. `raw` is its JSON; `path` and `member` say which file it is from."""
     message = decode(raw)
     if not isinstance(message, dict):
-        message = {}
-        parts: tuple[Part, ...] = (Part(segment=Segment(raw)),)
-    else:
-        parts = tuple(Part(segment=segment) for segment in segments(message, workspace.user, workspace.channel))
+        found = message_record({}, channel, workspace, path=path, member=member)
+        return msgspec.structs.replace(found, parts=(Part(segment=Segment(raw)),))
+    return message_record(message, channel, workspace, path=path, member=member)
+
+
+def message_record(
+    message: Fields, channel: Channel, workspace: Workspace, *, path: str = "", member: str = ""
+) -> Record:
+    """One message that is decoded already. Any field may be missing, null or of the wrong type."""
     ts = _string(message, "ts")
     author_id, author = _author(message, workspace)
     time = _seconds(ts)
     return Record(
         id=f"{channel.id}/{ts}",
-        parts=parts,
+        parts=tuple(Part(segment=segment) for segment in segments(message, workspace.user, workspace.channel)),
         unit=channel.id,
         author=author,
         author_id=author_id,
