@@ -35,6 +35,11 @@ def cache_folder() -> str:
     return os.environ.get("KEYSENTRY_CACHE_DIR") or _user_folder("cache")
 
 
+def data_folder() -> str:
+    """Where what must be kept is kept: the key, and the store that nobody named a place for. It need not exist."""
+    return _user_folder("data")
+
+
 @cache
 def key() -> bytes:
     """The installation's key for fingerprints.
@@ -51,7 +56,7 @@ def key() -> bytes:
     import warnings
     from pathlib import Path
 
-    path = Path(_user_folder("data"), "fingerprint.key")
+    path = Path(data_folder(), "fingerprint.key")
     try:
         return _kept_key(path)
     except OSError as error:

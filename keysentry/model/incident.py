@@ -70,8 +70,8 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in one record, or in a stretch of one that is too large to be held whole.
 
-    `scan` names the pass over the record: the same for all its stretches, and another one each time the record is
-    scanned. With `last` the record was seen to its end: what was known of it and was not found in this pass is gone.
+    `scan` names the pass over the record: the same for all its stretches, and one that was never used before each
+    time the record is scanned. With `last` the record was seen to its end: what was known of it and was not found in this pass is gone.
     """
 
     unit: str

@@ -1,0 +1,138 @@
+"""Taking a secret's own text out of what is stored beside it: a link with a token in it, a file named after one.
+
+Algorithm. A text is read as it stands and with its escapes undone, layer by layer (percent-encoding, JSON's and HTML's
+escapes; a plus sign is as good as a space), each reading with a map back to the text. Every secret found in any reading
+is replaced by its mask where it stands in the text.
+
+Limits. Only secrets that were found are known here. One of fewer than four bytes is left, because any text holds it by
+chance. A secret of which a text has only a piece is not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+import ahocorasick
+
+from keysentry.model.sensitive import Sensitive
+
+_SHORTEST = 4
+_READINGS = 24
+_ESCAPES = (
+    re.compile(rb"%(?P<percent>[0-9A-Fa-f]{2})"),
+    re.compile(
+        rb"\\u(?P<high>[dD][89abAB][0-9A-Fa-f]{2})\\u(?P<low>[dD][c-fC-F][0-9A-Fa-f]{2})"
+        rb"|\\u(?P<hex>[0-9A-Fa-f]{4})|\\(?P<letter>[\"\\/bfnrt])"
+    ),
+    re.compile(rb"&#(?P<decimal>[0-9]{1,7});|&#[xX](?P<hex>[0-9A-Fa-f]{1,6});|&(?P<entity>amp|lt|gt|quot|apos);"),
+)
+_LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+_ENTITIES = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
+
+Span = tuple[int, int, str]
+"""Start and end in a text, and the mask that belongs there."""
+Reading = tuple[bytes, Sequence[int], Sequence[int]]
+"""A text with escapes undone, and for each byte of it where what it came from starts and ends."""
+
+
+class Masks:
+    """Replaces some secrets by their masks wherever they stand in a text."""
+
+    def __init__(self, secrets: Iterable[Sensitive]) -> None:
+        self._known: dict[str, str] = {}
+        self._automaton = ahocorasick.Automaton()
+        for secret in secrets:
+            value = secret.reveal_bytes().strip()
+            if len(value) >= _SHORTEST:
+                self._automaton.add_word(_comparable(value), (len(value), str(Sensitive(value))))
+        self._any = len(self._automaton) > 0
+        if self._any:
+            self._automaton.make_automaton()
+
+    def __call__(self, text: str) -> str:
+        """The text without the secrets."""
+        if not self._any or not text:
+            return text
+        masked = self._known.get(text)
+        if masked is None:
+            masked = self._known[text] = self._masked(text)
+        return masked
+
+    def _masked(self, text: str) -> str:
+        raw = text.encode("utf-8", "surrogatepass")
+        spans = sorted(self._spans(raw))
+        if not spans:
+            return text
+        pieces: list[bytes] = []
+        at = 0
+        for start, end, mask in spans:
+            if start >= at:
+                pieces += (raw[at:start], mask.encode())
+            at = max(at, end)
+        whole = b"".join([*pieces, raw[at:]])
+        try:
+            return whole.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            return whole.decode("utf-8", "replace")
+
+    def _spans(self, raw: bytes) -> Iterator[Span]:
+        for view, starts, ends in _readings(raw):
+            for last, (size, mask) in self._automaton.iter(_comparable(view)):
+                yield starts[last - size + 1], ends[last], mask
+
+
+def _comparable(value: bytes) -> str:
+    """Bytes as the automaton takes them, with a plus sign, which may stand for a space, as one."""
+    return value.replace(b"+", b" ").decode("latin-1")
+
+
+def _readings(raw: bytes) -> Iterator[Reading]:
+    """The text as it stands, then with layers of escapes undone, each kind by itself: what looks like an escape of
+    one kind may be meant as it stands in another.
+    """
+    known = {raw}
+    waiting: deque[Reading] = deque([(raw, range(len(raw)), range(1, len(raw) + 1))])
+    while waiting:
+        view, starts, ends = waiting.popleft()
+        yield view, starts, ends
+        for escape in _ESCAPES:
+            if len(known) < _READINGS:
+                undone, inner_starts, inner_ends = _undo(view, escape)
+                if undone not in known:
+                    known.add(undone)
+                    waiting.append((undone, [starts[i] for i in inner_starts], [ends[i - 1] for i in inner_ends]))
+
+
+def _undo(view: bytes, escapes: re.Pattern[bytes]) -> Reading:
+    """One layer of escapes less."""
+    out = bytearray()
+    starts: list[int] = []
+    ends: list[int] = []
+    at = 0
+    for escape in escapes.finditer(view):
+        starts += range(at, escape.start())
+        ends += range(at + 1, escape.start() + 1)
+        plain = _plain(escape)
+        out += view[at : escape.start()] + plain
+        starts += [escape.start()] * len(plain)
+        ends += [escape.end()] * len(plain)
+        at = escape.end()
+    starts += range(at, len(view))
+    ends += range(at + 1, len(view) + 1)
+    return bytes(out + view[at:]), starts, ends
+
+
+def _plain(escape: re.Match[bytes]) -> bytes:
+    kind, value = str(escape.lastgroup), escape[str(escape.lastgroup)]
+    if kind == "percent":
+        return bytes.fromhex(value.decode())
+    if kind == "letter":
+        return _LETTERS.get(value, value)
+    if kind == "entity":
+        return _ENTITIES[value]
+    if kind == "low":
+        return (bytes.fromhex(escape["high"].decode()) + bytes.fromhex(value.decode())).decode("utf-16-be").encode()
+    code = int(value, 10 if kind == "decimal" else 16)
+    return chr(code).encode("utf-8", "surrogatepass") if code <= 0x10FFFF else b""
