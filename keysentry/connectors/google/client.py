@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import google_auth_httplib2
-import httplib2  # type: ignore[import-untyped]
+import httplib2
 from google.auth import exceptions as auth_errors
 from google.auth.credentials import Credentials
 from google.oauth2.credentials import Credentials as UserCredentials
