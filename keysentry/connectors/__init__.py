@@ -23,12 +23,16 @@ class Platform(NamedTuple):
     schemes: tuple[str, ...]
     extra: str
     requires: tuple[str, ...]
-    """The top-level modules that the extra brings."""
+    """Modules that the extra brings."""
 
     def load(self) -> PlatformModule:
         """Import the platform. Raises `MissingExtraError`, which says what to install."""
         for module in self.requires:
-            if importlib.util.find_spec(module) is None:
+            try:
+                found = importlib.util.find_spec(module)
+            except ModuleNotFoundError:  # a package above it is missing
+                found = None
+            if found is None:
                 raise MissingExtraError(self.title, self.extra)
         return cast(PlatformModule, importlib.import_module(f"keysentry.connectors.{self.name}"))
 
@@ -41,8 +45,8 @@ PLATFORMS: tuple[Platform, ...] = (
     ),
     Platform("google", "Google Workspace", ("gdrive:", "gmail:", "gchat:"), "google", ("googleapiclient",)),
     Platform("s3", "Amazon S3 and compatible storage", ("s3://",), "aws", ("boto3",)),
-    Platform("gcs", "Google Cloud Storage", ("gs://",), "gcs", ("google",)),
-    Platform("azure", "Azure Blob Storage", ("az://",), "azure", ("azure",)),
+    Platform("gcs", "Google Cloud Storage", ("gs://",), "gcs", ("google.cloud.storage",)),
+    Platform("azure", "Azure Blob Storage", ("az://",), "azure", ("azure.storage.blob",)),
 )
 
 
