@@ -25,6 +25,7 @@ from keysentry.model.finding import Finding, Skipped
 from keysentry.model.incident import Batch, Committed, Sighting
 from keysentry.model.record import Record, Unit
 from keysentry.scan import FileOptions, Scanner
+from keysentry.scan.records import name as owner_name
 from keysentry.store.base import Store
 
 STRETCH = 1000
@@ -141,6 +142,7 @@ class Pipeline:
             if not sighting.last:
                 yield self._commit(unit, sightings, (), None, ())
                 sightings = []
+        sightings = _left_open(sightings, batch, skipped)
         done = self._commit(unit, sightings, skipped, cursor, records)
         for delivery in batch:
             if delivery.done is not None:
@@ -213,6 +215,22 @@ class _PushBack:
 
     def push_back(self, delivery: Delivery) -> None:
         self._waiting = delivery
+
+
+def _left_open(sightings: list[Sighting], batch: list[Delivery], skipped: list[Skipped]) -> list[Sighting]:
+    """What was not read of a record may hold what was found in it before: such a record is not seen to its end."""
+    if not skipped:
+        return sightings
+    places = [one.place for one in skipped]
+    unread = set()
+    for delivery in batch:
+        record = delivery.record
+        if record is None:
+            continue
+        names = [owner_name(record), *(part.path for part in record.parts if part.path)]
+        if delivery.skipped or any(place.startswith(name) for place in places for name in names if name):
+            unread.add(record.id)
+    return [msgspec.structs.replace(one, last=False) if one.record in unread else one for one in sightings]
 
 
 def _sighting(unit: Unit, record: Record, scan: str, findings: list[Finding], *, last: bool = True) -> Sighting:

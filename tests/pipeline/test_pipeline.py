@@ -139,6 +139,24 @@ def test_what_cannot_be_read_is_stored_with_its_reason(scanner: Scanner, store: 
     ]
 
 
+def test_what_cannot_be_read_this_time_is_not_taken_for_gone(scanner: Scanner, store: Store) -> None:
+    readable = True
+
+    def content() -> Iterator[bytes]:
+        if not readable:
+            raise InputError("no permission")
+        yield token(4).encode()
+
+    platform = Scripted()
+    one = Record(id="1", uri="https://files.test/1", parts=(Part(open=content, name="a.txt"),))
+    platform.add("general", one, message("2", token(2)))
+    list(pipeline(platform, scanner, store).run(GENERAL))
+    readable = False
+    platform.add("general", one, message("2", "edited"))
+    list(pipeline(platform, scanner, store).run(GENERAL))
+    assert [(record, gone) for record, _, gone in places(store)] == [("1", False), ("2", True)]
+
+
 class Failing:
     """A store that fails a number of times before it commits."""
 
