@@ -261,11 +261,16 @@ class SourceLoop:
                 last_record=time.time() if progressed.records else status.last_record,
             )
         for incident in committed.new:
-            self._journal.tell("warning", "new incident", source=self.spec.name, incident=incident)
+            self._announce("new incident", incident)
         for incident in committed.reopened:
-            self._journal.tell("warning", "incident is back", source=self.spec.name, incident=incident)
+            self._announce("incident is back", incident)
         if time.monotonic() - self._reported >= self._options.status_every:
             self._report(self.status.state)
+
+    def _announce(self, event: str, id: str) -> None:
+        incident = self._store.incident(id)
+        severity, title = (incident.severity.value, incident.title) if incident is not None else (None, None)
+        self._journal.tell("warning", event, source=self.spec.name, incident=id, severity=severity, title=title)
 
     def _unread(self, pipeline: Pipeline, unit: str, skipped: Skipped) -> None:
         pipeline.note(unit, [skipped])
