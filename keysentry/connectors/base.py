@@ -63,7 +63,8 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `name`: what the source is called in commands, in the journal and in the store; no two have the same. `poll`:
     seconds between two passes. `include`: globs on the titles of units; with any, only units that fit one are read.
-    `exclude`: globs on the titles of units that are not read.
+    `exclude`: globs on the titles of units that are not read. `base_url`: another address of the platform's interface
+    (a proxy, a sovereign cloud, an emulator).
     """
 
     name: str

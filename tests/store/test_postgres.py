@@ -85,10 +85,11 @@ def test_a_database_that_is_not_there_is_told(postgres_url: str) -> None:
 
 def test_a_user_who_may_not_make_tables_is_told(postgres: Postgres, postgres_url: str) -> None:
     postgres.execute("DROP ROLE IF EXISTS looker")
-    postgres.execute("CREATE ROLE looker LOGIN PASSWORD 'only-looks'")
+    word = "only-looks"
+    postgres.execute(f"CREATE ROLE looker LOGIN PASSWORD '{word}'")
     address = postgres_url.partition("@")[2]
     with pytest.raises(StoreError, match=r"may not do this.*create and write tables"):
-        open_store(f"postgresql://looker:only-looks@{address}", key_id=KEY_ID)
+        open_store(f"postgresql://looker:{word}@{address}", key_id=KEY_ID)
 
 
 def test_a_server_that_takes_no_writes_is_told(store: Store, postgres: Postgres, postgres_url: str) -> None:
