@@ -72,12 +72,8 @@ class _Worker:
         self.answers, answers = os.pipe()
         self.waiting: deque[tuple[int, list[str]]] = deque()
         self.received = bytearray()
-        # An interrupt between the fork and the child's own handler would unwind the parent's calls in the child.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self.pid = os.fork()
-        if self.pid:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        else:
+        if not self.pid:
             for other in [*others, self]:
                 os.close(other.requests)
                 os.close(other.answers)
@@ -149,7 +145,13 @@ class Workers:
         gc.freeze()  # what is there already is shared with the workers: no collection may touch its pages
         try:
             for _ in range(count):
-                self._workers.append(_Worker(work, self._workers))
+                # An interrupt between the fork and the child's own handler would unwind the parent's calls in the
+                # child; one before the parent has noted the child would leave it behind.
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                try:
+                    self._workers.append(_Worker(work, self._workers))
+                finally:
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         except BaseException:
             self.close()
             raise
