@@ -3,8 +3,8 @@
 Algorithm. A literal inside base64 takes one of three shapes, by how its first byte lies in a group of three; of each
 shape the characters that depend on the literal alone are looked for, in the standard and the URL-safe alphabet. In
 hexadecimal there is one shape. Percent signs, `\\u` escapes of plain letters, zero-width and full-width characters,
-and gzip's first bytes in base64 are looked for as such, and so is markup of chat that is glued to words. Each event
-makes the engine decode the run around it and scan what comes out.
+and gzip's first bytes in base64 are looked for as such, and so are markup of chat that is glued to words and the marks
+of chat messages. Each event of an encoding makes the engine decode the run around it and scan what comes out.
 
 Invariants. A rule's literal of `LEAST` bytes or more inside a base64 or hexadecimal run makes an event inside that run.
 
@@ -88,6 +88,7 @@ def trigger_targets(literals: Iterable[bytes], first: int) -> list[Target]:
     of the rules.
     """
     from keysentry.extraction.formats.slackmarkup import GLUES
+    from keysentry.extraction.formats.teams import MARK_LITERALS
 
     long_enough = sorted({literal for literal in literals if len(literal) >= LEAST})
     return [
@@ -95,4 +96,5 @@ def trigger_targets(literals: Iterable[bytes], first: int) -> list[Target]:
         *_hex_targets(long_enough, first + 1),
         *_marks(first),
         *(Target(first + len(CODINGS), glue.decode("ascii"), _GLUE_LITERALS) for glue in GLUES),
+        *(Target(first + len(CODINGS), _escape(mark), (mark.lower(),)) for mark in MARK_LITERALS),
     ]

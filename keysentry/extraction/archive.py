@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
 
@@ -23,18 +23,24 @@ from keysentry.extraction.tar import TarReader
 from keysentry.extraction.zipindex import Entry, ZipIndex, zip_members
 from keysentry.model.finding import Skipped
 
-__all__ = ["ARCHIVES", "Entry", "Leaf", "Member", "ZipIndex", "leaves", "leaves_of", "members"]
+if TYPE_CHECKING:
+    from keysentry.extraction.formats.sheets.book import Flavour
+
+__all__ = ["ARCHIVES", "Entry", "Leaf", "Member", "ZipIndex", "leaves", "leaves_of", "members", "workbook_kind"]
 
 ARCHIVES: frozenset[Kind] = frozenset(("zip", "tar", *PACKINGS))
 """The kinds that `members` opens."""
 
+_DECLARED = 1 << 20
+"""How many bytes of what a package declares about itself are looked at."""
 _SUFFIXES = {".tgz": ".tar", ".tbz2": ".tar", ".tbz": ".tar", ".txz": ".tar", ".gz": "", ".bz2": "", ".xz": ""}
 
 
 class Leaf(msgspec.Struct, frozen=True, gc=False):
     """A file that is no archive itself, however deep: `place` is the whole way to it, `chunks` its content.
 
-    The content is to be read before the next leaf is asked for, and does not raise (see `Member`).
+    The content is to be read before the next leaf is asked for, and does not raise (see `Member`). Where it was asked
+    for, a workbook is a leaf, of the kind `zip`.
     """
 
     place: str
@@ -104,15 +110,20 @@ def _inner_name(name: str) -> str:
     return last
 
 
-def leaves(stream: BinaryIO, kind: Kind, name: str, account: Account) -> Iterator[Leaf | Skipped]:
+def leaves(
+    stream: BinaryIO, kind: Kind, name: str, account: Account, *, books: bool = False
+) -> Iterator[Leaf | Skipped]:
     """Every file in an archive and in the archives inside it, and a `Skipped` for all that is not read.
 
-    An inner zip is held in memory (`budget.held`), the other kinds are read through.
+    An inner zip is held in memory (`budget.held`), the other kinds are read through. With `books` a workbook is given
+    whole, not the parts that it is packed from.
     """
-    yield from leaves_of(members(stream, kind, name, account), name, account)
+    yield from leaves_of(members(stream, kind, name, account), name, account, books=books)
 
 
-def leaves_of(found: Iterator[Member | Skipped], name: str, account: Account) -> Iterator[Leaf | Skipped]:
+def leaves_of(
+    found: Iterator[Member | Skipped], name: str, account: Account, *, books: bool = False
+) -> Iterator[Leaf | Skipped]:
     """As `leaves`, for members that were found already; `name` is how messages call what they lie in."""
     for member in found:
         if isinstance(member, Skipped):
@@ -128,16 +139,37 @@ def leaves_of(found: Iterator[Member | Skipped], name: str, account: Account) ->
             continue
         try:
             inner = account.deeper(place)
-            opened = _held(content, place, inner) if kind == "zip" else _streamed(content, kind, place, inner)
+            buffer = _held(content, place, inner) if kind == "zip" else None
         except BudgetExceeded as error:
             yield skipped(error, place)
             continue
-        yield from leaves_of(opened, place, inner)
+        if buffer is not None and books and workbook_kind(ZipIndex(buffer, place)):
+            yield Leaf(place, "zip", member.size, iter((buffer.getvalue(),)))
+            continue
+        opened = zip_members(buffer, place, inner) if buffer is not None else _streamed(content, kind, place, inner)
+        yield from leaves_of(opened, place, inner, books=books)
 
 
-def _held(content: Iterator[bytes], place: str, account: Account) -> Iterator[Member | Skipped]:
+def _held(content: Iterator[bytes], place: str, account: Account) -> io.BytesIO:
     buffer = io.BytesIO()
     for chunk in content:
         account.check_held(place, buffer.tell() + len(chunk))
         buffer.write(chunk)
-    return zip_members(buffer, place, account)
+    return buffer
+
+
+def workbook_kind(index: ZipIndex) -> Flavour:
+    """The kind of workbook that a zip is; empty for any other zip."""
+    from keysentry.extraction.formats.sheets.book import flavour
+
+    by_name = {entry.name: entry for entry in index.entries}
+
+    def read(name: str) -> bytes | None:
+        content = bytearray()
+        for chunk in guarded(index.again(Account()).chunks(by_name[name]), name, []):
+            content += chunk
+            if len(content) > _DECLARED:
+                break
+        return bytes(content)
+
+    return flavour(by_name, read)

@@ -33,6 +33,10 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """How many times larger than the outermost file what comes out of it may be ..."""
     ratio_from: int = 32 * _MIB
     """... once more than this has come out: small files may pack as well as they like."""
+    sheet_memory: int = 2 * _GIB
+    """How much memory the process may take that reads a spreadsheet's cells."""
+    sheet_seconds: float = 300.0
+    """How many seconds that process may be silent: as long as one sheet takes to be read."""
 
 
 class _Totals:

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["text", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "zip", "gzip", "bz2", "xz", "tar", "binary"]
+Kind = Literal[
+    "text",
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32-le",
+    "utf-32-be",
+    "zip",
+    "gzip",
+    "bz2",
+    "xz",
+    "tar",
+    "ole",
+    "sheet",
+    "table",
+    "binary",
+]
+"""`ole` is a compound file (xls, doc, msg), `sheet` a spreadsheet of a program of the eighties or nineties; `table` is
+text that its name calls a table, which `sniff` never says."""
 
 HEAD = 512
 """How many bytes `sniff` looks at; a file's first bytes up to this many are all it needs."""
 
-FIRST_BYTES = frozenset(b"PB\x1f\xfd\xff\xfe\x00")
+FIRST_BYTES = frozenset(b"PB\x1f\xfd\xff\xfe\x00\xd0\x09")
 """The first bytes for which a full sniff is worth while. A hot loop also sniffs where the second byte is NUL (UTF-16
 without a byte order mark) and where `data[257:262] == TAR_MAGIC` (a tar begins with a name, so with any byte)."""
 
@@ -23,12 +40,23 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
     (b"PK00PK\x03\x04", "zip"),
     (b"\x1f\x8b\x08", "gzip"),
     (b"\xfd7zXZ\x00", "xz"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole"),
     # The marks of UTF-32 come first: that of UTF-32-LE begins like that of UTF-16-LE.
     (b"\xff\xfe\x00\x00", "utf-32-le"),
     (b"\x00\x00\xfe\xff", "utf-32-be"),
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
+_OLD_SHEETS = (
+    *(
+        b"\x00\x00\x02\x00" + version
+        for version in (b"\x04\x04", b"\x06\x04", b"\x20\x51", b"\x21\x51", b"\x01\x10", b"\x02\x10")
+    ),
+    *(b"\x00\x00\x1a\x00" + version for version in (b"\x00\x10", b"\x02\x10", b"\x03\x10", b"\x05\x10")),
+    *(b"\xff\x00\x02\x00\x04\x04", b"\x09\x00\x04\x00", b"\x09\x02\x06\x00", b"\x09\x04\x06\x00"),
+)
+"""The first records of 1-2-3, Quattro and their kin (the beginning of a file, a length, a version), of Works, and of
+Excel 2 to 4 ([MS-XLS] 2.4.21 tells the later ones)."""
 _BZ2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")
 """What follows `BZh` and a digit: the mark of a block, or that of the end in an empty file."""
 
@@ -47,6 +75,8 @@ def sniff(head: bytes, name: str = "") -> Kind:
         for magic, kind in _MAGIC:
             if head.startswith(magic):
                 return kind
+        if head.startswith(_OLD_SHEETS):
+            return "sheet"
         if head.startswith(b"BZh") and head[3:4] in b"123456789" and head[4:10] in _BZ2_BLOCKS:
             return "bz2"
     if head[TAR_OFFSET : TAR_OFFSET + 5] == TAR_MAGIC or (name.lower().endswith(".tar") and is_tar_header(head)):

@@ -130,6 +130,13 @@ class ZipIndex:
         self.damage = Skipped(self.name, f"{reason}; its members were found one by one", partial=True)
         self._index(entry for entry in _local_headers(self._source) if entry.offset not in seen)
 
+    def again(self, account: Account) -> ZipIndex:
+        """The same archive, for reading on another account."""
+        other = ZipIndex.__new__(ZipIndex)
+        other.name, other.account, other.entries, other.damage = self.name, account, self.entries, self.damage
+        other._source = self._source
+        return other
+
     def read(self, entry: Entry) -> bytes:
         """The whole content of a member. Raises `FormatError` if it is damaged, `BudgetExceeded` if it is too large."""
         return b"".join(self.chunks(entry))

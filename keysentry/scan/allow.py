@@ -27,3 +27,8 @@ def allowed(data: bytes, start: int, end: int) -> bool:
         return False
     above = max(data.rfind(b"\n", 0, begin - 1) + 1, begin - _REACH, 0)
     return _ALLOW_NEXT.search(data, above, begin) is not None
+
+
+def says_allowed(cell: str) -> bool:
+    """Whether a cell of a table holds such a comment, which speaks for its row."""
+    return _ALLOW.search(cell.encode("utf-8", "surrogatepass")) is not None

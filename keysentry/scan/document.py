@@ -7,10 +7,12 @@ answers only for matches that begin in its core.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from keysentry.engine.engine import Engine, Match, Result
 from keysentry.engine.prefilter.base import Buffer, Event
+from keysentry.engine.triggers import CODINGS
 from keysentry.extraction.sniff import Kind
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.location import ByteSpan, Location, Route, Step
@@ -18,7 +20,12 @@ from keysentry.scan.findings import FindingMaker
 from keysentry.scan.locate import Lines
 
 if TYPE_CHECKING:
+    from keysentry.extraction.budget import Budget
+    from keysentry.extraction.formats.sheets.process import SheetReader
+    from keysentry.extraction.formats.teams import Conversations
     from keysentry.extraction.jsonpath import FieldPaths
+    from keysentry.scan.tables import TableScanner
+    from keysentry.scan.workbooks import WorkbookScanner
 
 HEAD = 8192
 """How much of a document's beginning tells its nature."""
@@ -26,13 +33,25 @@ PATHS_IN = 64 << 20
 """The largest document in which the field path of a finding is worked out."""
 
 
+_TABLES = (".csv", ".tsv", ".tab", ".fods")
+
+
+def is_table(name: str) -> bool:
+    """Whether a file is a table as text, by its name."""
+    return name.lower().endswith(_TABLES)
+
+
 class Document(NamedTuple):
-    """What a piece of text is part of: the file as the user named it, and the members of archives on the way to it."""
+    """What a piece of text is part of: the file as the user named it, and the members of archives on the way to it.
+
+    `names` are the conversations of a chat export that is scanned in pieces.
+    """
 
     path: str
     members: tuple[str, ...] = ()
     kind: Kind = "text"
     name: str = ""
+    names: Conversations | None = None
 
     @property
     def uri(self) -> str:
@@ -91,7 +110,37 @@ class DocumentScanner:
         self.engine = engine
         self.maker = maker
         self._allow_comments = allow_comments
+        self._sheet_reader: SheetReader | None = None
         self.margin = max(1 << 16, 3 * engine.reach + (1 << 14))
+
+    @cached_property
+    def workbooks(self) -> WorkbookScanner:
+        """What scans the cells of spreadsheets."""
+        from keysentry.scan.workbooks import WorkbookScanner
+
+        return WorkbookScanner(self.engine, self.maker, allow_comments=self._allow_comments)
+
+    @cached_property
+    def tables(self) -> TableScanner:
+        """What scans the cells of tables that are text."""
+        from keysentry.scan.tables import TableScanner
+
+        return TableScanner(self, allow_comments=self._allow_comments)
+
+    def sheet_reader(self, budget: Budget) -> SheetReader:
+        """What reads the cells of spreadsheets under a budget."""
+        from keysentry.extraction.formats.sheets.process import SheetReader
+
+        if self._sheet_reader is None or self._sheet_reader.budget != budget:
+            self.close()
+            self._sheet_reader = SheetReader(budget)
+        return self._sheet_reader
+
+    def close(self) -> None:
+        """End the processes that read spreadsheets, if there are any."""
+        if self._sheet_reader is not None:
+            self._sheet_reader.close()
+            self._sheet_reader = None
 
     def whole(self, document: Document, data: bytes) -> Outcome:
         """Scan a document that is in memory, of any encoding."""
@@ -99,13 +148,32 @@ class DocumentScanner:
 
         text = to_utf8(data, document.kind)
         events = self.engine.events(text)
-        if not events:
-            return NOTHING
         piece = Piece(0, len(text), 0, len(text))
-        return self.piece(document, text, piece, events, text[:HEAD])
+        outcome = self.piece(document, text, piece, events, text[:HEAD]) if events else NOTHING
+        return self.tables.whole(document, text, outcome) if is_table(document.name or document.path) else outcome
 
     def piece(self, document: Document, buffer: Buffer, piece: Piece, events: list[Event], head: bytes) -> Outcome:
         """The findings of a piece, given its events; `head` is the document's beginning."""
+        first_mark = len(self.engine.program.rules) + len(CODINGS)
+        if any(target >= first_mark for target, _offset in events):
+            from keysentry.scan.teams import scan_piece
+
+            chat = scan_piece(self, document, buffer, piece, events, head)
+            if chat is not None:
+                return chat
+        return self.judged(document, buffer, piece, events, head, allow_comments=self._allow_comments)
+
+    def judged(
+        self,
+        document: Document,
+        buffer: Buffer,
+        piece: Piece,
+        events: list[Event],
+        head: bytes,
+        *,
+        allow_comments: bool,
+    ) -> Outcome:
+        """The findings of a piece as the text it is."""
         from keysentry.scan.nature import nature_of
 
         nature = nature_of(document.name or document.path, head)
@@ -121,7 +189,7 @@ class DocumentScanner:
         located = _Places(document, data, piece, nature.json)
         findings, silenced = [], 0
         for match in matches:
-            if self._allow_comments and allowed(data, match.start - piece.start, match.end - piece.start):
+            if allow_comments and allowed(data, match.start - piece.start, match.end - piece.start):
                 silenced += 1
             else:
                 findings.append(self.maker.make(match, *located.of(match)))

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from keysentry.engine.arena import by_segment
 from keysentry.extraction.archive import ARCHIVES
 from keysentry.extraction.encoding import is_wide
+from keysentry.extraction.formats.sheets.book import OLD_SHEET
 from keysentry.extraction.sniff import sniff, worth_sniffing
 from keysentry.model.finding import Skipped
-from keysentry.scan.document import HEAD, Document, DocumentScanner, Outcome, Piece
+from keysentry.scan.document import HEAD, NOTHING, Document, DocumentScanner, Outcome, Piece, is_table
 from keysentry.scan.exports import Export
 from keysentry.scan.pool import Task
 
@@ -35,7 +36,7 @@ class Held(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """A document that turned out to be an archive."""
+    """A document that turned out to be an archive or a compound file."""
 
     document: Document
     content: bytes
@@ -77,7 +78,9 @@ def scan_group(scanner: DocumentScanner, group: list[Held]) -> Grouped:
         if worth_sniffing(content):
             kind = sniff(content, held.document.name)
             document = held.document._replace(kind=kind)
-            if kind in ARCHIVES:
+            if kind == "sheet":
+                problems.append(Skipped(document.place, OLD_SHEET, partial=True))
+            elif kind in ARCHIVES or kind == "ole":
                 aside[number] = Packed(document, content)
                 content = b""
             elif is_wide(kind):
@@ -90,7 +93,8 @@ def scan_group(scanner: DocumentScanner, group: list[Held]) -> Grouped:
     buffer = contents[0] if len(contents) == 1 else b"\n".join(contents)
     found = dict(by_segment(scanner.engine.events(buffer), starts, ends))
     view = memoryview(buffer)
-    for number in sorted(found.keys() | aside.keys()):
+    tables = {number for number, held in enumerate(group) if is_table(held.document.name) and contents[number]}
+    for number in sorted(found.keys() | aside.keys() | tables):
         if number in aside:
             outcomes.append(aside[number])
             continue
@@ -98,9 +102,13 @@ def scan_group(scanner: DocumentScanner, group: list[Held]) -> Grouped:
         if held.export is not None:
             offsets = [offset - start for _target, offset in found[number]]
             outcomes.append(held.export.day(scanner, held.document, contents[number], offsets))
-        else:
-            piece = Piece(start, end, start, end, offset=-start)
-            outcomes.append(scanner.piece(held.document, view, piece, found[number], contents[number][:HEAD]))
+            continue
+        piece = Piece(start, end, start, end, offset=-start)
+        events = found.get(number)
+        outcome = scanner.piece(held.document, view, piece, events, contents[number][:HEAD]) if events else NOTHING
+        if number in tables:
+            outcome = scanner.tables.whole(held.document, contents[number], outcome)
+        outcomes.append(outcome)
     if problems:
         outcomes.append(Outcome([], problems))
     return Grouped(outcomes, len(group), at - len(group))

@@ -25,6 +25,7 @@ from keysentry.scan.locate import characters
 from keysentry.scan.pool import Task
 
 if TYPE_CHECKING:
+    from keysentry.extraction.formats.teams import Conversations
     from keysentry.extraction.jsonpath import FieldPaths
 
 CORE = 4 << 20
@@ -50,6 +51,7 @@ class PieceScanner:
     def of_file(self, document: Document, size: int) -> Iterator[Task[Scanned]]:
         """The tasks that scan a file in pieces."""
         head: list[bytes] = []
+        document = document._replace(names=_names(document.path))
         for start in range(0, size, CORE):
             yield partial(self._file_piece, document, start, min(start + CORE, size), size, head)
 
@@ -89,6 +91,10 @@ class PieceScanner:
         offset = 0
         head = b""
         for chunk in chunks:
+            if not offset and not held and (names := _names("", chunk)):
+                document = document._replace(names=names)
+            if document.names is not None:
+                document.names.feed(chunk)
             held += chunk
             while len(held) >= CORE + margin:
                 head = head or bytes(held[:HEAD])
@@ -160,6 +166,21 @@ class Fields:
             return finding
         placed = msgspec.structs.replace(location, route=(Step("field", field), *location.route))
         return msgspec.structs.replace(finding, location=placed)
+
+
+def _names(path: str, head: bytes = b"") -> Conversations | None:
+    """Room for the conversations of a file, or of what begins with `head`, if it may be a chat export."""
+    if path:
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                head = file.read(HEAD)
+        except OSError:
+            return None
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+        return None
+    from keysentry.extraction.formats.teams import Conversations, is_export
+
+    return Conversations(path) if is_export(head[:HEAD]) else None
 
 
 def _fill(descriptor: int, view: memoryview, offset: int) -> int:

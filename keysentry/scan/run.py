@@ -82,6 +82,7 @@ class Scan:
             raise
         finally:
             self._pool.close()
+            self._scanner.close()
             self.summary.seconds = time.perf_counter() - began
             self._tell("", last=True)
 
@@ -124,6 +125,7 @@ class Scan:
 
         workers = Workers(partial(_batch, reader, base, export), self._jobs, export)
         try:
+            workers.start()
             yield from workers.ordered(iter(lambda: list(islice(files, BATCH)), []))
         finally:
             workers.close()

@@ -137,28 +137,30 @@ def _exactly(descriptor: int, count: int) -> bytes | None:
 
 
 class Workers:
-    """A few worker processes; they end with `close`."""
+    """A few worker processes: they begin with `start` and end with `close`."""
 
     def __init__(self, work: Work, count: int, export: Export | None = None) -> None:
+        self._work = work
+        self._count = count
         self._export = export
         self._workers: list[_Worker] = []
+        self._done: dict[int, Batch] = {}
+        self._decoder = msgspec.msgpack.Decoder(_Wire, dec_hook=_hide)
+
+    def start(self) -> None:
+        """Fork them. Whatever ends this, `close` ends those that were forked."""
         gc.freeze()  # what is there already is shared with the workers: no collection may touch its pages
         try:
-            for _ in range(count):
+            for _ in range(self._count):
                 # An interrupt between the fork and the child's own handler would unwind the parent's calls in the
                 # child; one before the parent has noted the child would leave it behind.
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
                 try:
-                    self._workers.append(_Worker(work, self._workers))
+                    self._workers.append(_Worker(self._work, self._workers))
                 finally:
                     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        except BaseException:
-            self.close()
-            raise
         finally:
             gc.unfreeze()
-        self._done: dict[int, Batch] = {}
-        self._decoder = msgspec.msgpack.Decoder(_Wire, dec_hook=_hide)
 
     def ordered(self, batches: Iterator[list[str]]) -> Iterator[Batch]:
         """The results of batches of paths, in their order."""

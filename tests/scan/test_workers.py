@@ -68,6 +68,7 @@ def work(paths):
 
 assert can_fork()
 workers = Workers(work, 2)
+workers.start()
 batches = [["a", "b"], ["bad", "c"], ["d"], ["e"], ["f"], ["g"]]
 results = list(workers.ordered(iter(batches)))
 workers.close()
