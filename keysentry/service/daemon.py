@@ -86,7 +86,7 @@ class Daemon:
             while any(loop.alive for loop in self._loops.values()) or not (self._once or self._stopped()):
                 try:
                     message = self._messages.get(
-                        timeout=0.1 if self._once else min(1.0, self._plan.options.status_every)
+                        timeout=0.02 if self._once else min(1.0, self._plan.options.status_every)
                     )
                 except Empty:
                     show(self.statuses())

@@ -7,17 +7,19 @@ import platform
 import time
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from sqlalchemy import Connection, Engine, Table
-from sqlalchemy.dialects import postgresql, sqlite
 
 from keysentry.errors import HeldError
 
-__all__ = ["Database", "Holder", "Insert", "this_process"]
+if TYPE_CHECKING:  # each dialect is only loaded where it is used
+    from sqlalchemy.dialects import postgresql, sqlite
 
-Insert = sqlite.Insert | postgresql.Insert
+    Insert = sqlite.Insert | postgresql.Insert
+
+__all__ = ["Database", "Holder", "this_process"]
 
 
 class Database(Protocol):

@@ -1,19 +1,23 @@
 """Bringing a store's tables to this version when it is opened, and holding it to one fingerprint key.
 
-Invariants. A store that is up to date is only read, and Alembic is not imported. Of several processes that open a new
+Algorithm. In an empty database the tables are made as they are now; older ones are brought up to date by Alembic's
+steps, which a test holds to give the same.
+
+Invariants. A store that is new or up to date costs no import of Alembic. Of several processes that open a new
 store at once one makes the tables and the others wait for it. A store of a newer version is left alone.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
 
 from keysentry.errors import StoreError
 from keysentry.store.database import Database
 from keysentry.store.migrations import FOLDER, HEAD
-from keysentry.store.tables import meta
+from keysentry.store.tables import meta, metadata
 
-_version = Table("alembic_version", MetaData(), Column("version_num", String(32)))
+_version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's own note of the last step that was run, as Alembic makes it."""
 
 
 def prepare(database: Database, key_id: str) -> None:
@@ -54,6 +58,11 @@ def _upgrade(connection: Connection, place: str) -> None:
     before = revision(connection)
     if before == HEAD:
         return
+    if before is None:
+        metadata.create_all(connection)
+        _version.create(connection)
+        connection.execute(insert(_version).values(version_num=HEAD))
+        return
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -62,7 +71,7 @@ def _upgrade(connection: Connection, place: str) -> None:
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if before is not None and before not in known:
+    if before not in known:
         raise StoreError(
             f"it was written by a newer version of keysentry (its tables are of revision {before})",
             place=place,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import asdict
@@ -24,7 +24,7 @@ from keysentry.errors import StoreError
 from keysentry.model.cursor import Cursor
 from keysentry.model.incident import Batch, Committed, Incident, Occurrence, SourceStatus, State, Unread
 from keysentry.store.base import IncidentQuery
-from keysentry.store.database import Database, Insert
+from keysentry.store.database import Database
 from keysentry.store.faults import store_error
 from keysentry.store.reading import (
     PAIRS,
@@ -40,6 +40,9 @@ from keysentry.store.rows import digest
 from keysentry.store.schema import prepare
 from keysentry.store.settle import Change, settle
 from keysentry.store.tables import cursors, incidents, occurrences, records, sources, unread
+
+if TYPE_CHECKING:
+    from keysentry.store.database import Insert
 
 _PAGE = 200
 """How many rows a listing reads at once."""

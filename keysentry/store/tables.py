@@ -24,7 +24,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
 )
-from sqlalchemy.dialects import postgresql
 
 __all__ = [
     "ExactText",
@@ -57,7 +56,7 @@ def restored(text: str) -> str:
 class ExactText(TypeDecorator[str]):
     """Text of any length that comes back as it went in, and is sorted by its code points on either database."""
 
-    impl = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+    impl = Text().with_variant(Text(collation="C"), "postgresql")
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
