@@ -71,7 +71,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in one record, or in a stretch of one that is too large to be held whole.
 
     `scan` names the pass over the record: the same for all its stretches, and one that was never used before each
-    time the record is scanned. With `last` the record was seen to its end: what was known of it and was not found in this pass is gone.
+    time the record is scanned. With `last` the record was seen to its end: what was known of it and was not found in
+    this pass is gone.
     """
 
     unit: str

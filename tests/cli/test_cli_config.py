@@ -135,7 +135,7 @@ def test_show_tells_where_every_value_comes_from(monkeypatch, capsys):
         'name = "mail" # line 4',
         "gmail = true # line 6",
         "token = set (env:GOOGLE_OAUTH_ACCESS_TOKEN) # env:GOOGLE_OAUTH_ACCESS_TOKEN",
-        "credentials = \"\" # default",
+        'credentials = "" # default',
     ):
         assert line in lines, told.out
 
