@@ -3,7 +3,7 @@
 Weaker than in production: it does not sync to the disk (`fsync=off`), so that a power cut would lose what was
 committed; the death of a client or a stop of the server loses nothing. The user `keysentry` owns its databases.
 
-Under root the server runs as `nobody`, because it refuses root.
+Under root the server runs as `nobody`, because it refuses root, from a copy of the binaries that `nobody` may read.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ class Postgres:
         self._databases = 0
         self._as_other: list[str] = []
         self.port = free_port()
+        self._software = _installed() / "pgserver"
         if os.geteuid() == 0:
             self._as_other = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
             folder.chmod(0o755)
+            self._software = _copied(folder)
             shutil.chown(folder, "nobody", "nogroup")
         self._initialise()
 
@@ -79,7 +81,15 @@ class Postgres:
     def start(self) -> None:
         """Start, and wait until it answers."""
         settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        command = [*self._as_other, str(_binary("postgres")), "-D", str(self._data), "-p", str(self.port), *settings]
+        command = [
+            *self._as_other,
+            str(self._binary("postgres")),
+            "-D",
+            str(self._data),
+            "-p",
+            str(self.port),
+            *settings,
+        ]
         with ExitStack() as stack:
             self._process = stack.enter_context(serving(command, self.port, self._folder))
             self._running = stack.pop_all()
@@ -94,11 +104,14 @@ class Postgres:
             self._running.close()
             self._running = None
 
+    def _binary(self, name: str) -> Path:
+        return self._software / "pginstall" / "bin" / name
+
     def _initialise(self) -> None:
         password = self._folder / "password"
         password.write_text(self._password)
         password.chmod(0o644)
-        command = [str(_binary("initdb")), "-D", str(self._data), "-U", "keysentry", "-A", "scram-sha-256"]
+        command = [str(self._binary("initdb")), "-D", str(self._data), "-U", "keysentry", "-A", "scram-sha-256"]
         command += ["--pwfile", str(password), "--encoding", "UTF8", "--locale", "C", "--no-sync"]
         subprocess.run([*self._as_other, *command], check=True, capture_output=True, cwd=self._folder)
         password.unlink()
@@ -118,11 +131,22 @@ class Postgres:
                 time.sleep(0.02)
 
 
-def _binary(name: str) -> Path:
+def _installed() -> Path:
+    """Where the package lies, and its libraries beside it."""
     spec = importlib.util.find_spec("pgserver")
     if spec is None or spec.origin is None:
         pytest.skip("pgserver is not installed: make test installs it")
-    return Path(spec.origin).parent / "pginstall" / "bin" / name
+    return Path(spec.origin).parent.parent
+
+
+def _copied(folder: Path) -> Path:
+    """The binaries in a folder that any user may enter."""
+    software = folder / "software"
+    software.mkdir(mode=0o755)
+    for part in ("pgserver/pginstall", "pgserver.libs"):
+        if (_installed() / part).is_dir():
+            shutil.copytree(_installed() / part, software / part)
+    return software / "pgserver"
 
 
 @pytest.fixture(scope="session")

@@ -668,13 +668,19 @@ def test_a_unit_that_is_gone(inbox: Path) -> None:
         list(source(inbox).records(Unit("sub", "sub"), None))
 
 
-NOBODY = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+# Another user may not be allowed to read the interpreter's packages: everything is used once before rights are dropped.
 PROGRAM = """
-import sys
+import os, sys
 from keysentry.connectors.files import Options
 from keysentry.connectors.files.source import FilesSource
 from keysentry.errors import AccessError
 from keysentry.model.record import Unit
+for unit in (warm := FilesSource(Options(name="x", path=sys.argv[2], drop=True, settle=0.0))).units():
+    list(warm.records(unit, None))
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
 reader = FilesSource(Options(name="x", path=sys.argv[1], drop=True, settle=0.0))
 for unit in reader.units():
     try:
@@ -691,11 +697,13 @@ def test_what_may_not_be_read_is_told(inbox: Path, tmp_path: Path) -> None:
             folder.chmod(0o711)
     put(inbox, {"open.txt": "x", "closed.txt": "x", "shut/a.txt": "x", "half/shut/b.txt": "x", "half/c.txt": "x"})
     inbox.chmod(0o755)
+    warm = tmp_path / "warm"
+    put(warm, {"a.txt": "x", "b/c.txt": "x"})
     for name in ("closed.txt", "shut", "half/shut"):
         (inbox / name).chmod(0o000)
     try:
         run = subprocess.run(
-            [*NOBODY, sys.executable, "-c", PROGRAM, inbox],
+            [sys.executable, "-c", PROGRAM, inbox, warm],
             cwd=HERE,
             capture_output=True,
             text=True,
