@@ -56,12 +56,16 @@ def _spec(source: SourceConfig, path: Path | None, environment: Mapping[str, str
     kind = platform(source.platform)
     kind.load()  # so that a missing extra is told before anything begins
     known = source.options
+    opened = False
 
-    def open_again() -> Source:
-        """Open with what the configuration says now: a token in a file may have been renewed."""
-        return kind.load().open_source(_renewed(known, path, environment))
+    def open_source() -> Source:
+        """Open it; later on with what the configuration says then, since a token in a file may have been renewed."""
+        nonlocal opened
+        options = _renewed(known, path, environment) if opened else known
+        opened = True
+        return kind.load().open_source(options)
 
-    return SourceSpec(source.platform, known, open_again)
+    return SourceSpec(source.platform, known, open_source)
 
 
 def _renewed(options: SourceOptions, path: Path | None, environment: Mapping[str, str]) -> SourceOptions:

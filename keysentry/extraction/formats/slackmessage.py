@@ -49,6 +49,7 @@ _NOT_WORDS: Final = frozenset(
 """Fields without words of a person: names of things, addresses of pictures, copies of other fields."""
 _NOT_WORDS_PREFIX: Final = ("thumb_", "deanimate", "image_")
 
+_MORE_WORDS: Final = ("attachments", "files", "file", "comment", "metadata", "topic", "purpose")
 _INNER_MESSAGES: Final = ("message", "previous_message", "original")
 _RUN_FIELDS: Final = ("text", "url", "user_id", "channel_id", "usergroup_id", "range", "name", "fallback", "value")
 """In which field a run of rich text has its own text; the first that is there counts."""
@@ -107,11 +108,15 @@ class _Collector:
         if isinstance(text, str) and text:
             self._field(to_bytes(text), _join(path, "text"))
         blocks_at = len(self.found)
-        self._walk(message.get("blocks"), _join(path, "blocks"))
+        blocks = message.get("blocks")
+        if blocks:
+            self._walk(blocks, _join(path, "blocks"))
         if blocks_at > at:
             self.texts.append((at, blocks_at, len(self.found)))
-        for key in ("attachments", "files", "file", "comment", "metadata", "topic", "purpose"):
-            self._walk(message.get(key), _join(path, key), literal=key in ("files", "file"))
+        for key in _MORE_WORDS:
+            value = message.get(key)
+            if value:
+                self._walk(value, _join(path, key), literal=key in ("files", "file"))
         if not path:
             for key in _INNER_MESSAGES:
                 inner = message.get(key)
