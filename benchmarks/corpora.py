@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from itertools import count, islice
 from pathlib import Path
 
+from benchmarks import workbook
 from keysentry.rules.forge import forge
 
 HERE = Path(__file__).resolve().parent
@@ -84,7 +85,8 @@ def describe(name: str) -> dict[str, object]:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as export:
             sizes = [entry.file_size for entry in export.infolist()]
-    return {"name": name, "files": len(sizes), "bytes": sum(sizes), "real_chat": CHAT.is_file()}
+    cells = {"cells": workbook.CELLS} if name == "workbook" else {}
+    return {"name": name, "files": len(sizes), "bytes": sum(sizes), "real_chat": CHAT.is_file()} | cells
 
 
 def chat() -> list[Message]:
@@ -270,6 +272,11 @@ def build_texts(target: Path) -> None:
         out.writelines(json.dumps(str(message["text"])) + "\n" for message in messages)
 
 
+def build_workbook(target: Path) -> None:
+    """Half a million cells in an xlsx."""
+    workbook.write(target, random.Random(SEED), plants()[::-1], _WORDS)
+
+
 def build_empty(target: Path) -> None:
     """One file of no bytes: what is left is start-up."""
     target.mkdir()
@@ -285,6 +292,7 @@ CORPORA: dict[str, tuple[str, Callable[[Path], None]]] = {
     "slack-zip": ("slack-export.zip", build_slack_zip),
     "jsonl-2gb": ("chat-2gb.jsonl", build_jsonl),
     "chat-texts": ("chat-texts.jsonl", build_texts),
+    "workbook": ("orders.xlsx", build_workbook),
     "empty": ("empty", build_empty),
 }
 

@@ -86,7 +86,7 @@ def command_of(contestant: Contestant, corpus: Path, out: Path, scripts: Path) -
     """Fill the placeholders of a contestant's command."""
     values = {
         "bin": sysconfig.get_path("scripts"), "python": sys.executable, "peers": str(scripts), "corpus": str(corpus),
-        "kingfisher": str(next(scripts.parent.glob("lib/*/site-packages/kingfisher/bin/kingfisher"))),
+        "kingfisher": str(next(scripts.parent.glob("lib/*/site-packages/kingfisher/bin/kingfisher"), "")),
         "out": str(out), "here": str(HERE),
     }  # fmt: skip
     return [part.format_map(values) for part in contestant.command]
@@ -109,7 +109,8 @@ def run_benchmark(name: str, options: argparse.Namespace) -> tuple[Definition, l
     """Build the corpus, warm up, run the rounds, count what was found."""
     plan = definition(name)
     corpus = corpora.build(plan.corpus)
-    scripts = peers()
+    wanted = "".join(part for entry in plan.contestant for part in entry.command)
+    scripts = peers() if "{peers}" in wanted or "{kingfisher}" in wanted else Path(sysconfig.get_path("scripts"))
     field = [entry for entry in plan.contestant if not options.only or entry.name in options.only]
     work = corpora.BENCH / "work"
     work.mkdir(parents=True, exist_ok=True)
@@ -150,12 +151,16 @@ def found(entry: Contestant, out: Path, log: Path) -> int | None:
 
 def table(plan: Definition, corpus: dict[str, object], results: list[Result]) -> str:
     """The results as a Markdown table; the ratio is that contestant's time over keysentry's, within a round."""
-    size = corpus["bytes"]
+    total, size = corpus["bytes"], corpus[plan.unit]
+    assert isinstance(total, int)
     assert isinstance(size, int)
+    per_second = "MB/s" if plan.unit == "bytes" else f"{plan.unit}/s"
+    counted = "" if plan.unit == "bytes" else f", {size:,} {plan.unit}"
     lines = [
-        f"{corpus['files']:,} files, {size / 1e6:,.1f} MB",
+        f"{corpus['files']:,} files, {total / 1e6:,.1f} MB{counted}",
         "",
-        "| contestant | version | min | median | max | MB/s | peak memory | found | × keysentry: min, median, max |",
+        f"| contestant | version | min | median | max | {per_second} "
+        "| peak memory | found | × keysentry: min, median, max |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     ours = next((result.seconds() for result in results if result.name == OURS), [])
@@ -166,20 +171,22 @@ def table(plan: Definition, corpus: dict[str, object], results: list[Result]) ->
         ratio = ", ".join(f"{f(ratios):.2f}" for f in (min, statistics.median, max)) if ratios else ""
         lines.append(
             f"| {result.name} | {result.version} | {_time(min(took))} | {_time(middle)} | {_time(max(took))} "
-            f"| {_rate(result, size, middle)} | {result.peak_memory / 1e6:,.0f} MB "
+            f"| {_rate(result, size, middle, plan.unit)} | {result.peak_memory / 1e6:,.0f} MB "
             f"| {'' if result.found is None else result.found} | {ratio} |"
         )
     return "\n".join([f"## {plan.title}", "", *lines, "", plan.analysis.strip(), ""])
 
 
-def _rate(result: Result, size: int, middle: float) -> str:
-    """Megabytes a second, by the contestant's own account where it measures inside itself; texts a second there too."""
+def _rate(result: Result, size: int, middle: float, unit: str) -> str:
+    """Megabytes or other units a second, by the contestant's own account where it measures inside itself; texts a
+    second there too.
+    """
     inside = [run.inside for run in result.runs if run.inside]
     if inside and "texts_per_second" in inside[0]:
         texts = statistics.median(figures["texts_per_second"] for figures in inside)
         rate = statistics.median(figures["bytes_per_second"] for figures in inside)
         return f"{rate / 1e6:,.1f} ({texts:,.0f} texts/s)"
-    return f"{size / 1e6 / middle:,.0f}" if size else ""
+    return f"{size / (1e6 if unit == 'bytes' else 1) / middle:,.0f}" if size else ""
 
 
 def _time(seconds: float) -> str:

@@ -31,7 +31,7 @@ WITHIN = 5
 """How many rows above and below a cell its companion may stand."""
 MARGIN = 2 * WITHIN
 """How many rows above and below some rows must be known to judge them."""
-_PLAIN = str.maketrans(dict.fromkeys("\"'`\\&", "!"))
+_PLAIN = bytes(ord("!") if byte in b"\"'`\\&" else byte for byte in range(256))
 """What would end a quoted value, or be undone in it: a cell is its value, whatever it holds."""
 _BESIDE = 8
 """How many cells of its row a name speaks for."""
@@ -100,7 +100,7 @@ class Stretch:
 
 def plain(text: str) -> str:
     """A cell without what means something inside quotes; as many bytes as it had."""
-    return text.translate(_PLAIN)
+    return encoded(text).translate(_PLAIN).decode("utf-8", "surrogateescape")
 
 
 def encoded(text: str) -> bytes:
@@ -167,17 +167,16 @@ class Grid:
         columns: list[tuple[int, int, int, int]] = []
         for number, block in enumerate(blocks):
             for column, cells in enumerate(block.cells):
-                if not any(cells):
+                if cells.empty:
                     continue
                 head, name = block.heads[column], block.means[column]
                 if not self._only_named:
-                    before = f"{head}: " if head else ""
-                    parts.append(encoded(before + f"\n{before}".join(cells)))
-                    columns.append((number, column, len(encoded(before)), 0))
+                    before = encoded(f"{head}: ") if head else b""
+                    parts.append(cells.lines(before))
+                    columns.append((number, column, len(before), 0))
                 if name:
-                    before = f'{name}: "'
-                    quoted = f'"\n{before}'.join(map(plain, cells))
-                    parts.append(encoded(before + quoted + '"'))
+                    before = encoded(f'{name}: "')
+                    parts.append(cells.lines(before, b'"', _PLAIN))
                     columns.append((number, column, len(before), 1))
         wanted: dict[tuple[int, int], set[tuple[int, int]]] = {}
         ends = list(accumulate(len(part) + 1 for part in parts))
@@ -185,11 +184,11 @@ class Grid:
         events = self._engine.events(b"\n".join(parts)) if parts else []
         for at, inside in by_segment(events, starts, [end - 1 for end in ends]):
             number, column, before_size, after_size = columns[at]
-            cells = blocks[number].cells[column]
-            lines = list(accumulate(before_size + len(encoded(cell)) + after_size + 1 for cell in cells))
+            values = blocks[number].cells[column].cells
+            lines = list(accumulate(before_size + len(encoded(cell)) + after_size + 1 for cell in values))
             for target, offset in inside:
                 place = bisect_left(lines, offset - starts[at] + 1)
-                if place < len(lines) and cells[place]:
+                if place < len(lines) and values[place]:
                     wanted.setdefault((number, place), set()).add((target, column))
         return wanted
 

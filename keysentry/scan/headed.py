@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from keysentry.extraction.formats.headings import LONGEST, Meaning, meanings
+from keysentry.extraction.formats.sheets.column import Column
 
 _LOOK_AT = 20
 """How many rows that are not empty may come before the heading row."""
@@ -35,7 +36,7 @@ class Block(NamedTuple):
 
     rows: Sequence[int]
     columns: Sequence[int]
-    cells: list[list[str]]
+    cells: list[Column]
     heads: tuple[str, ...]
     means: tuple[Meaning, ...]
     names: dict[int, list[int]]
@@ -49,7 +50,12 @@ class Block(NamedTuple):
         if begin == 0 and end == len(self.rows):
             return self
         names = {place - begin: columns for place, columns in self.names.items() if begin <= place < end}
-        cells = [column[begin:end] for column in self.cells]
+        if begin == 0:
+            cells = [column.first(end) for column in self.cells]
+        elif end == len(self.rows):
+            cells = [column.last(end - begin) for column in self.cells]
+        else:
+            cells = [column.part(begin, end) for column in self.cells]
         return self._replace(rows=self.rows[begin:end], cells=cells, names=names)
 
 
@@ -85,11 +91,11 @@ class Headings:
         self._state = _NOTHING
         self._ahead = _LOOK_AT
         """Among how many more rows the heading row is looked for."""
-        self._above = (-2, 0)
-        """The number of the last row, and how many of its cells are filled."""
+        self._above: Block | None = None
+        """The last row."""
 
     def blocks(
-        self, rows: Sequence[int], columns: Sequence[int], cells: list[list[str]], names: dict[int, list[int]]
+        self, rows: Sequence[int], columns: Sequence[int], cells: list[Column], names: dict[int, list[int]]
     ) -> Iterator[Block]:
         """The rows of a frame, in blocks; `names` tells which columns of which rows may be names, by their places."""
         width = len(columns)
@@ -107,7 +113,7 @@ class Headings:
                 begin, self._ahead = place + 1, 0
         if begin < len(rows):
             yield self._block(whole, begin, len(rows))
-        self._above = (rows[-1], _filled(whole.values(len(rows) - 1)))
+        self._above = whole.part(len(rows) - 1, len(rows))
 
     def _candidates(self, whole: Block) -> Iterator[int]:
         """The places of the rows at which the headings may change, ascending."""
@@ -152,8 +158,8 @@ class Headings:
 
     def _is_top(self, whole: Block, place: int) -> bool:
         """Whether a table can begin at a row: the one above it is empty, or a title."""
-        row, filled = (whole.rows[place - 1], _filled(whole.values(place - 1))) if place else self._above
-        return row != whole.rows[place] - 1 or filled < 2
+        above = whole.part(place - 1, place) if place else self._above
+        return above is None or above.rows[0] != whole.rows[place] - 1 or _filled(above.values(0)) < 2
 
     def _headed(self, columns: Sequence[int], values: list[str]) -> _State:
         heads = {

@@ -230,7 +230,9 @@ class Members:
         self, document: Document, index: ZipIndex, kind: Flavour, book: Book, account: Account
     ) -> Iterator[Told]:
         """Scan a workbook that is a zip; its parts do not count as files."""
-        raw = ((outcome, 0, size) for outcome, _files, size in self._entries(document, index, None, account))
+        raw = (
+            (outcome, 0, size) for outcome, _files, size in self._entries(document, index, None, account, parts=True)
+        )
         if kind == "iwork":
             yield from self._books.iwork(document, index, raw)
             return
@@ -244,9 +246,11 @@ class Members:
 
         return WorkbookFile(self._scanner, self._pool, self._budget)
 
-    def _entries(self, document: Document, index: ZipIndex, export: Export | None, account: Account) -> Iterator[Told]:
+    def _entries(
+        self, document: Document, index: ZipIndex, export: Export | None, account: Account, *, parts: bool = False
+    ) -> Iterator[Told]:
         """Scan the members of a zip: small ones in groups, which workers inflate side by side, large ones as they
-        come.
+        come; `parts` says that they are parts of a workbook.
         """
         if index.damage is not None:
             yield Outcome([], [index.damage]), 0, 0
@@ -260,16 +264,19 @@ class Members:
             if entry.refusal:
                 yield _skip(place, entry.refusal), 0, 0
             elif 0 <= entry.size <= (SMALL if day is None else DAY_MOST):
-                members = (*document.members, entry.name)
-                member = document._replace(members=members, kind="text", name="/".join(members))
-                waiting.append(Held(member, entry.size, partial(_read, index, entry, place), day))
+                held = _member(document, entry.name)
+                waiting.append(Held(held, entry.size, partial(_read, index, entry, place), day))
             else:
                 yield from self._grouped(document, iter(waiting), account)
                 waiting = []
                 problems: list[Skipped] = []
                 chunks = partial(guarded, index.chunks(entry), place, problems)
-                found = leaves_of(iter((Member(entry.name, entry.size, chunks),)), document.place, account, books=True)
-                yield from self._leaves(document, found, account)
+                if parts and entry.name.endswith(".xml"):
+                    yield from self._books.part(_member(document, entry.name), chunks())
+                else:
+                    member = Member(entry.name, entry.size, chunks)
+                    found = leaves_of(iter((member,)), document.place, account, books=True)
+                    yield from self._leaves(document, found, account)
                 yield Outcome([], problems), 0, 0
         yield from self._grouped(document, iter(waiting), account)
 
@@ -355,6 +362,11 @@ def _export(index: ZipIndex) -> Export | None:
 
 def _read(index: ZipIndex, entry: Entry, place: str, problems: list[Skipped]) -> bytes:
     return b"".join(guarded(index.chunks(entry), place, problems))
+
+
+def _member(document: Document, name: str) -> Document:
+    members = (*document.members, name)
+    return document._replace(members=members, kind="text", name="/".join(members))
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:

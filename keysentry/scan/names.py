@@ -28,11 +28,9 @@ class Names:
         plain = [stem for stem in stems if _EDGE not in stem]
         self._prefilters = [_prefilter(engine, part) for part in (edged, plain)]
 
-    def cells(
-        self, text: bytes, mark: bytes, rows: int, columns: Sequence[tuple[int, list[str]]]
-    ) -> dict[int, list[int]]:
-        """Which cells may be names: columns by row. `text` holds the columns (place and cells, so many as there are
-        `rows`) one after the other, with a mark between the cells.
+    def cells(self, text: bytes, mark: bytes, rows: int, columns: Sequence[int]) -> dict[int, list[int]]:
+        """Which cells may be names: columns by row. `text` holds the columns (so many cells each as there are `rows`)
+        one after the other, with a mark between the cells.
         """
         found: dict[int, list[int]] = {}
         at = number = 0
@@ -40,10 +38,14 @@ class Names:
         for offset in sorted({offset for one in self._prefilters for _target, offset in one.events(text)}):
             number += text.count(mark, at, offset)
             at = offset
-            place, row = divmod(number, rows)
-            if number != last and len(columns[place][1][row]) <= LONGEST:
-                found.setdefault(row, []).append(columns[place][0])
+            if number == last:
+                continue
             last = number
+            begin, end = text.rfind(mark, 0, offset) + 1, text.find(mark, offset)
+            # A character has four bytes at most; the rest is for those who look at the name.
+            if (end if end >= 0 else len(text)) - begin <= 4 * LONGEST:
+                place, row = divmod(number, rows)
+                found.setdefault(row, []).append(columns[place])
         return found
 
 

@@ -29,6 +29,7 @@ from keysentry.extraction.formats.delimited import (
     windows,
 )
 from keysentry.extraction.formats.headings import Meaning, meanings
+from keysentry.extraction.formats.sheets.column import Column
 from keysentry.extraction.formats.sheets.xlsx import address
 from keysentry.extraction.member import CHUNK
 from keysentry.model.finding import Finding
@@ -153,7 +154,7 @@ class Spans:
 def _block(table: Named, first: int, found: Sequence[list[Field]]) -> Block:
     """The named columns of some rows."""
     columns = list(table.columns)
-    cells = [[_text(value(row[column])) if column < len(row) else "" for row in found] for column in columns]
+    cells = [Column.of([_text(value(row[column])) if column < len(row) else "" for row in found]) for column in columns]
     heads = tuple(table.columns[column][0] for column in columns)
     means = tuple(table.columns[column][1] for column in columns)
     return Block(range(first, first + len(found)), columns, cells, heads, means, {})

@@ -18,6 +18,7 @@ from keysentry.errors import InputError
 from keysentry.extraction.budget import Account, Budget
 from keysentry.extraction.formats.sheets.book import Flavour
 from keysentry.extraction.formats.sheets.child import SEPARATOR
+from keysentry.extraction.formats.sheets.column import Column
 from keysentry.extraction.formats.sheets.ods import Table, tables
 from keysentry.extraction.formats.sheets.ole import Compound
 from keysentry.extraction.formats.sheets.process import Cells, Fault, Reading, Sheet
@@ -29,7 +30,7 @@ from keysentry.extraction.member import place_in
 from keysentry.extraction.zipindex import ZipIndex
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.location import Step
-from keysentry.scan.document import Document, DocumentScanner, Outcome
+from keysentry.scan.document import HEAD, Document, DocumentScanner, Outcome, Piece
 from keysentry.scan.pool import Pool
 from keysentry.scan.workbooks import WorkbookScanner
 
@@ -178,7 +179,29 @@ class WorkbookFile:
         if not runs:
             return Outcome([], [])
         outcome = self._documents.whole(document._replace(kind="text"), runs)
-        return outcome._replace(findings=[_without_line(finding) for finding in outcome.findings])
+        return outcome._replace(findings=[_without_place(finding) for finding in outcome.findings])
+
+    def part(self, document: Document, chunks: Iterator[bytes]) -> Iterator[Told]:
+        """Scan a large part of a package, in its order and without counting lines: it mostly has but one."""
+        scanner, margin = self._documents, self._documents.margin
+        buffer = head = b""
+        base = done = 0
+        more = True
+        while more:
+            chunk = next(chunks, b"")
+            more = bool(chunk)
+            kept = buffer[-2 * margin :]
+            base += len(buffer) - len(kept)
+            buffer = kept + chunk
+            head = head or buffer[:HEAD]
+            end = base + len(buffer) - (margin if more else 0)
+            events = scanner.engine.events(buffer) if end > done else []
+            if events:
+                piece = Piece(0, len(buffer), done - base, end - base, base)
+                outcome = scanner.piece(document, buffer, piece, events, head)
+                yield outcome._replace(findings=[_without_line(one) for one in outcome.findings]), 0, 0
+            done = max(done, end)
+        yield Outcome([], []), 0, done
 
     def iwork(self, document: Document, index: ZipIndex, raw: Iterator[Told]) -> Iterator[Told]:
         """Scan a document of Apple's programs, of which no cell is told apart."""
@@ -189,7 +212,7 @@ class WorkbookFile:
             text = unpacked_iwa(parts.read(entry.name) or b"") if entry.name.endswith(".iwa") else None
             if text:
                 outcome = self._documents.whole(parts.document(entry.name)._replace(kind="text"), text)
-                findings += map(_without_line, outcome.findings)
+                findings += map(_without_place, outcome.findings)
         yield Outcome(findings, [*parts.problems, Skipped(document.place, _IWORK, partial=True)]), 0, 0
 
 
@@ -226,7 +249,7 @@ def _flat_cells(pieces: Iterator[bytes], notes: list[tuple[str, Note]]) -> Itera
             else:
                 rows, columns, cells = one
                 text = SEPARATOR.join(cell for column in cells for cell in column).encode()
-                yield Cells(rows, columns, cells, text, list(range(len(columns))))
+                yield Cells(rows, columns, [Column.of(column) for column in cells], text, list(range(len(columns))))
     except ValueError as error:
         yield Fault(sheet, f"its XML is damaged: {error}", partial=True)
 
@@ -326,6 +349,9 @@ def _addressed(finding: Finding, sheets: list[SheetPart], parts: _Parts) -> Find
 
 
 def _without_line(finding: Finding) -> Finding:
-    return msgspec.structs.replace(
-        finding, location=msgspec.structs.replace(finding.location, line=None, column=None, span=None)
-    )
+    return msgspec.structs.replace(finding, location=msgspec.structs.replace(finding.location, line=None, column=None))
+
+
+def _without_place(finding: Finding) -> Finding:
+    location = msgspec.structs.replace(finding.location, line=None, column=None, span=None)
+    return msgspec.structs.replace(finding, location=location)

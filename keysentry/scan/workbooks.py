@@ -145,8 +145,7 @@ class Frames:
 
     def add(self, cells: Cells) -> Iterator[tuple[_Frame, list[Block]]]:
         """Take some rows; gives the frame before them, whose neighbours are known now, with these around it."""
-        worded = [(place, cells.cells[place]) for place in cells.worded]
-        names = self._names.cells(cells.text, _MARK, len(cells.rows), worded)
+        names = self._names.cells(cells.text, _MARK, len(cells.rows), cells.worded)
         blocks = list(self._headings.blocks(cells.rows, cells.columns, cells.cells, names))
         self._held.append(_Frame(blocks, cells.rows[0], cells.rows[-1], len(cells.text)))
         if len(self._held) > 1:

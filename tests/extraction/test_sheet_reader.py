@@ -53,6 +53,7 @@ def cells(told: list[Told]) -> dict[str, Table]:
             found[sheet] = {}
         elif isinstance(one, Cells):
             for column, values in zip(one.columns, one.cells, strict=True):
+                values = values.cells
                 assert len(values) == len(one.rows)
                 found[sheet] |= {address(r, column): value for r, value in zip(one.rows, values, strict=True) if value}
     return found

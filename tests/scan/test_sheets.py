@@ -362,6 +362,7 @@ def test_standard_input_may_be_a_workbook(tmp_path):
 
 def test_where_rows_are_cut_changes_nothing():
     """The same findings however few rows come together: headings, forms and pairs reach over every border."""
+    from keysentry.extraction.formats.sheets.column import Column
     from keysentry.extraction.formats.sheets.process import Cells
     from keysentry.scan.grid import Grid
     from keysentry.scan.names import Names
@@ -390,8 +391,8 @@ def test_where_rows_are_cut_changes_nothing():
         given = []
         for begin in range(0, len(made), size):
             part = made[begin : begin + size]
-            columns = [list(column) for column in zip(*part, strict=True)]
-            text = "\x1e".join(cell for column in columns for cell in column).encode()
+            columns = [Column.of(column) for column in zip(*part, strict=True)]
+            text = "\x1e".join(cell for column in columns for cell in column.cells).encode()
             given += frames.add(Cells(range(begin, begin + len(part)), range(3), columns, text, [0, 1, 2]))
         for frame, blocks in [*given, *frames.rest()]:
             for hit in grid.judge(blocks, frame.first, frame.last).hits:
@@ -524,3 +525,18 @@ def test_the_source_of_macros_is_scanned(name):
     )
     found = list(own.scan_path(SHARED / name))
     assert any(one.location.route[-1].name == "Module1" and one.location.line == 2 for one in found)
+
+
+def test_formulas_of_a_large_sheet_have_their_cells(scanner, tmp_path):
+    """In a part that is scanned in pieces: wherever one of these ends, each secret is told once, in its cell."""
+    rng = random.Random(11)
+    expected = []
+    rows = []
+    for n in range(1, 40_001):
+        formula = ""
+        if n % 400 == 0:
+            expected.append((f"s!B{n} » formula", token(n)))
+            formula = f'<c r="B{n}"><f>LEN("{token(n)}")</f><v>40</v></c>'
+        rows.append(f'<row r="{n}">{inline(f"A{n}", "x" * rng.randint(60, 130))}{formula}</row>')
+    assert sum(map(len, rows)) > 5 << 20
+    assert told(scan(scanner, tmp_path, by_hand({"s": "".join(rows)}))) == expected

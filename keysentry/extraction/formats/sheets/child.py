@@ -12,46 +12,53 @@ is a head (`HEAD`: a byte and a length) and so many bytes of UTF-8, with `SEPARA
               C  the content of a file that has no path of its own
     answer    B  the sheets: name, type and visibility of each
               S  the number of the sheet that is begun
-              R  rows: their numbers, the numbers of their columns, and the cells, column by column
+              R  rows, see below
               E  the number of a sheet, and why it could not be read
               X  why the workbook could not be read
               Z  the end of this workbook
 
 Numbers of rows and columns begin with 0; they are written `first+count` or `1,5,9`. Dates and times are as ISO 8601
 writes them. Numbers among the cells are not written here, which would take longer than all the rest: `R` begins with
-the size of its text, and after that come the numbers of all columns as doubles. A column that has a `TEXT` for its kind
-has its cells in the text, one that is `NUMBERS` only among the doubles, and a `MIXED` one in the text, with
-`NUMBER` in place of each cell that is the next of the doubles.
+the size of its fields (rows, columns, kinds, sizes of texts), after which come the texts of columns with a `SEPARATOR`
+between all their cells, and then the numbers of all columns as doubles. A column of the kind `TEXT` has its cells in
+its text, one of `NUMBERS` only among the doubles, and one that is `MIXED` in its text, with `NUMBER` in place of each
+cell that is the next of the doubles.
 
 Library: python-calamine, https://docs.rs/calamine (xlsx, xlsb, xls of Excel 5 and later, ods).
 """
 
 from __future__ import annotations
 
+# Only what is there in a millisecond: `typing`, `threading` and `signal` take longer than all of the rest.
+import _signal  # type: ignore[import-not-found]  # has no stub
+import _thread
 import datetime
 import gc
 import io
 import os
 import struct
 import sys
-import threading
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, BinaryIO
+
     from python_calamine import CalamineSheet, CalamineWorkbook
 
     from keysentry.extraction.formats.sheets.ods import OdsFile
     from keysentry.extraction.formats.sheets.xlsx import XlsxFile
+
+    Send = Callable[[bytes, Sequence[str] | bytes], int]
 
 HEAD = struct.Struct("<cI")
 SEPARATOR = "\x1e"
 NUMBER = "\x1f"
 TEXT, NUMBERS, MIXED = "tnm"
 SIZE = struct.Struct("<I")
+_MARK = SEPARATOR.encode()
 CELLS, BYTES = 1 << 15, 2 << 20
 """About how many cells and bytes go into a frame."""
 LEAST_ROWS = 32
@@ -64,9 +71,6 @@ EVERYTHING = "*"
 """In a request, for the sheets to be read from their XML: all, and nothing by calamine."""
 _NO_CELLS = ("ChartSheet", "DialogSheet", "Vba")
 
-Send = Callable[..., int]
-"""Sends a frame: its kind, its fields, and for `R` the numbers; gives its size."""
-
 
 def written(value: object) -> str:
     """A cell's value that is neither text nor a fraction, as text."""
@@ -77,29 +81,41 @@ def written(value: object) -> str:
 
 
 _TIMES = frozenset((datetime.date, datetime.datetime, datetime.time))
+_KNOWN: dict[datetime.date | datetime.time, str] = {}
+_MOST_KNOWN = 1 << 14
 
 
-def typed(columns: Iterable[Sequence[Any]]) -> tuple[str, list[str], array[float]]:
-    """The cells of some columns: the kinds of the columns, the text, and the numbers."""
+def typed(columns: Iterable[Sequence[Any]]) -> tuple[str, list[bytes], list[bytes]]:
+    """The cells of some columns: the kinds of the columns, the texts of those with text, and the numbers."""
     kinds = ""
-    text: list[str] = []
-    numbers = array("d")
+    texts: list[bytes] = []
+    numbers: list[bytes] = []
     for column in columns:
         types = set(map(type, column))
-        if types == {str}:
-            kinds += TEXT
-            text += column
-        elif types == {float}:
+        if types == {float}:
             kinds += NUMBERS
-            numbers.extend(column)
+            numbers.append(array("d", column).tobytes())
+        elif types == {str}:
+            kinds += TEXT
+            texts.append(packed(column))
         elif types <= _TIMES:
             kinds += TEXT
-            text += [value.isoformat() for value in column]
+            texts.append(packed([*map(_time, column)]))
         else:
             kinds += MIXED
-            numbers.extend(value for value in column if type(value) is float)
-            text += [_mixed(value) for value in column]
-    return kinds, text, numbers
+            numbers.append(array("d", [value for value in column if type(value) is float]).tobytes())
+            texts.append(packed([*map(_mixed, column)]))
+    return kinds, texts, numbers
+
+
+def _time(value: datetime.date | datetime.time) -> str:
+    """A date or a time, of which a sheet mostly has the same ones again and again."""
+    known = _KNOWN.get(value)
+    if known is None:
+        if len(_KNOWN) > _MOST_KNOWN:
+            _KNOWN.clear()
+        known = _KNOWN[value] = value.isoformat()
+    return known
 
 
 def _mixed(value: object) -> str:
@@ -108,13 +124,18 @@ def _mixed(value: object) -> str:
     return NUMBER if type(value) is float else written(value)
 
 
-def packed(fields: Iterable[str]) -> bytes:
+def packed(fields: Sequence[str]) -> bytes:
     """Fields as the text of a frame."""
-    fields = fields if isinstance(fields, list) else list(fields)
     text = SEPARATOR.join(fields)
     if text.count(SEPARATOR) >= max(len(fields), 1):
         text = SEPARATOR.join([field.replace(SEPARATOR, "\ufffd") for field in fields])
     return text.encode("utf-8", "surrogatepass")
+
+
+def rows_frame(rows: str, columns: str, kinds: str, texts: Sequence[bytes], numbers: Sequence[bytes]) -> bytes:
+    """What is in a frame of rows."""
+    head = packed([rows, columns, kinds, ",".join([str(len(text)) for text in texts])])
+    return b"".join((SIZE.pack(len(head)), head, _MARK.join(texts), *numbers))
 
 
 def _sheet(sheet: CalamineSheet, send: Send) -> None:
@@ -129,8 +150,9 @@ def _sheet(sheet: CalamineSheet, send: Send) -> None:
         rows = islice(rows, first - 1, None) if not any(top) else chain((top,), rows)
     count = LEAST_ROWS
     while part := list(islice(rows, count)):
-        kinds, text, numbers = typed(zip(*part, strict=True))
-        size = send(b"R", [f"{first}+{len(part)}", f"{column}+{width}", kinds, *text], numbers.tobytes())
+        kinds, texts, numbers = typed(zip(*part, strict=True))
+        payload = rows_frame(f"{first}+{len(part)}", f"{column}+{width}", kinds, texts, numbers)
+        size = send(b"R", payload)
         first += len(part)
         count = max(LEAST_ROWS, min(8 * count, CELLS // width, BYTES * count // size))
 
@@ -155,14 +177,14 @@ def _sheets(book: CalamineWorkbook, asked: Asked, send: Send) -> None:
     sheets = book.sheets_metadata
     send(b"B", [field for one in sheets for field in (one.name, _name_of(one.typ), _name_of(one.visible))])
     wanted = [n for n, one in enumerate(sheets) if n >= asked.first and _name_of(one.typ) not in _NO_CELLS]
-    waiting: deque[Callable[[], CalamineSheet | str]] = deque()
+    waiting: Callable[[], CalamineSheet | str] | None = None
     for place, number in enumerate(wanted):
         if asked.alone:
             send(b"S", [str(number)])
-        sheet = waiting.popleft()() if waiting else _loaded(book, number, asked)
+        sheet = waiting() if waiting is not None else _loaded(book, number, asked)
         if not asked.alone:
             send(b"S", [str(number)])
-            waiting.extend(_ahead(book, following, asked) for following in wanted[place + 1 : place + 2])
+            waiting = _ahead(book, wanted[place + 1], asked) if place + 1 < len(wanted) else None
         if isinstance(sheet, str):
             _by_xml(asked, number, send, sheet)
         else:
@@ -182,12 +204,20 @@ def _loaded(book: CalamineWorkbook, number: int, asked: Asked) -> CalamineSheet 
 def _ahead(book: CalamineWorkbook, number: int, asked: Asked) -> Callable[[], CalamineSheet | str]:
     """Load a sheet while another is sent, for which the library lets other threads run: what to call for it."""
     done: list[CalamineSheet | str] = []
-    thread = threading.Thread(target=lambda: done.append(_loaded(book, number, asked)), daemon=True)
-    thread.start()
+    busy = _thread.allocate_lock()
+    busy.acquire()
+
+    def load() -> None:
+        try:
+            done.append(_loaded(book, number, asked))
+        finally:
+            busy.release()
+
+    _thread.start_new_thread(load, ())
 
     def wait() -> CalamineSheet | str:
-        thread.join()
-        return done[0]
+        busy.acquire()
+        return done[0] if done else "it cannot be read"
 
     return wait
 
@@ -208,8 +238,8 @@ def _by_xml(asked: Asked, number: int, send: Send, why: str) -> None:
     try:
         with _by_hand(asked) as book:
             for rows, columns, cells in book.rows(number):
-                text = [cell for column in cells for cell in column]
-                send(b"R", [listed(rows), listed(columns), TEXT * len(columns), *text], b"")
+                texts = [packed(column) for column in cells]
+                send(b"R", rows_frame(listed(rows), listed(columns), TEXT * len(columns), texts, ()))
     except BrokenPipeError:
         raise
     except Exception:
@@ -245,16 +275,17 @@ def reason(error: BaseException) -> str:
     return text[:1].lower() + text[1:200]
 
 
-class Asked(NamedTuple):
+class Asked:
     """A request: the file (its path or its content), the first sheet, the sheets to be read from their XML (None: all),
     and whether no sheet may be loaded before the one before it is done.
     """
 
-    path: str
-    content: bytes
-    first: int
-    by_xml: frozenset[int] | None
-    alone: bool = False
+    def __init__(self, path: str, content: bytes, first: int, by_xml: frozenset[int] | None, alone: bool) -> None:
+        self.path = path
+        self.content = content
+        self.first = first
+        self.by_xml = by_xml
+        self.alone = alone
 
     def source(self) -> str | BinaryIO:
         """The file, to be opened."""
@@ -295,9 +326,7 @@ def _frame(stream: BinaryIO) -> bytes | None:
 
 def _limit(memory: int) -> None:
     """Take no more memory than allowed, and leave none of it behind in a core file."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends this process
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # the parent hears it, and ends this process
     try:
         import resource
     except ImportError:  # no such limits on this system
@@ -315,10 +344,8 @@ def main(memory: int, roots: list[str]) -> None:
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints is no frame
 
-    def send(kind: bytes, fields: Iterable[str], numbers: bytes | None = None) -> int:
-        payload = packed(fields)
-        if numbers is not None:
-            payload = b"".join((SIZE.pack(len(payload)), payload, numbers))
+    def send(kind: bytes, content: Sequence[str] | bytes) -> int:
+        payload = content if isinstance(content, bytes) else packed(content)
         rest = memoryview(HEAD.pack(kind, len(payload)) + payload)
         while rest:
             rest = rest[out.write(rest) :]

@@ -39,11 +39,16 @@ from keysentry.extraction.formats.sheets.child import (
     SEPARATOR,
     SIZE,
 )
+from keysentry.extraction.formats.sheets.column import Column
 
 _DEATHS = 16
 """How many processes a workbook may cost before the rest of it is given up."""
 _PACKAGES = ("keysentry", "python_calamine")
 _MARK = SEPARATOR.encode()
+_PIPE = 1 << 20
+"""How many bytes a pipe holds, where the system lets it: a frame or two."""
+_DOUBLE = 8
+"""Bytes of a number."""
 
 
 class Sheet(NamedTuple):
@@ -55,8 +60,7 @@ class Sheet(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """Some rows of the sheet, ascending: the numbers of the rows and of the columns, from 0, and the cells, column by
-    column.
+    """Some rows of the sheet, ascending: the numbers of the rows and of the columns, from 0, and the cells by column.
 
     `text` is UTF-8 that holds the cells again of the columns (by their place) that are `worded`, those with more than
     numbers: one after the other, with `SEPARATOR` between the cells.
@@ -64,7 +68,7 @@ class Cells(NamedTuple):
 
     rows: Sequence[int]
     columns: Sequence[int]
-    cells: list[list[str]]
+    cells: list[Column]
     text: bytes
     worded: list[int]
 
@@ -120,7 +124,9 @@ class _Process:
         # -P: the folder that a person happens to stand in is no place to import from.
         command = [sys.executable, "-P", child, str(budget.sheet_memory), *roots]
         pipe = subprocess.PIPE
-        self._child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0)
+        self._child = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, bufsize=0, pipesize=_PIPE
+        )
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._requests, self._answers = self._child.stdin.fileno(), self._child.stdout.fileno()
@@ -279,47 +285,44 @@ class Reading:
 
 def _cells(payload: bytes) -> Cells:
     (size,) = SIZE.unpack_from(payload)
-    content = payload[SIZE.size : SIZE.size + size]
-    listed, columns, kinds, *text = content.decode("utf-8", "surrogatepass").split(SEPARATOR)
+    at = begin = SIZE.size + size
+    listed, columns, kinds, sizes = payload[SIZE.size : at].decode().split(SEPARATOR)
     rows = _numbers(listed)
-    count = len(rows)
-    numbers = _written(payload[SIZE.size + size :])
-    cells: list[list[str]] = []
-    worded = [place for place, kind in enumerate(kinds) if kind != NUMBERS]
-    at = taken = 0
+    text_sizes = [int(one) for one in sizes.split(",")] if sizes else []
+    doubles = begin + sum(text_sizes) + max(len(text_sizes) - 1, 0)
+    cells: list[Column] = []
+    following = iter(text_sizes)
     for kind in kinds:
         if kind == NUMBERS:
-            cells.append(numbers[taken : taken + count])
-            taken += count
+            written = _written(payload[doubles : doubles + _DOUBLE * len(rows)])
+            doubles += _DOUBLE * len(rows)
+            cells.append(Column(written, b","))
             continue
-        column = text[at : at + count]
-        at += count
+        end = at + next(following)
+        column = Column(payload[at:end], _MARK)
+        at = end + 1
         if kind == MIXED:
-            following = iter(numbers[taken:])
-            taken += column.count(NUMBER)
-            column = [next(following) if cell == NUMBER else cell for cell in column]
+            count = column.cells.count(NUMBER)
+            numbers = iter(_written(payload[doubles : doubles + _DOUBLE * count]).decode().split(","))
+            doubles += _DOUBLE * count
+            column = Column.of([next(numbers) if cell == NUMBER else cell for cell in column.cells])
         cells.append(column)
-    start = 0
-    for _ in range(3):
-        start = content.find(_MARK, start) + 1
-    return Cells(rows, _numbers(columns), cells, content[start:] if start else b"", worded)
+    worded = [place for place, kind in enumerate(kinds) if kind != NUMBERS]
+    return Cells(rows, _numbers(columns), cells, payload[begin : max(at - 1, begin)], worded)
 
 
 def _without(cells: Cells, known: int) -> Cells:
     """Some rows without the first of them."""
-    columns = [column[known:] for column in cells.cells]
-    text = SEPARATOR.join(cell for place in cells.worded for cell in columns[place])
-    return Cells(cells.rows[known:], cells.columns, columns, text.encode("utf-8", "surrogatepass"), cells.worded)
+    columns = [column.part(known, len(column)) for column in cells.cells]
+    text = SEPARATOR.join(cell for place in cells.worded for cell in columns[place].cells)
+    return Cells(cells.rows[known:], cells.columns, columns, text.encode("utf-8", "surrogateescape"), cells.worded)
 
 
-def _written(doubles: bytes) -> list[str]:
-    """Numbers as text, whole ones without a fraction."""
-    if not doubles:
-        return []
-    values = array("d", doubles)
+def _written(doubles: bytes) -> bytes:
+    """Numbers as text with commas between them, whole ones without a fraction."""
     # In a JSON list only a whole number has `.0` before its comma. It is three times as fast as `repr` one by one.
-    text = msgspec.json.encode(list(values)).decode()[1:-1] + ","
-    return text.replace(".0,", ",").split(",")[:-1]
+    text = msgspec.json.encode(list(array("d", doubles)))
+    return (text[1:-1] + b",").replace(b".0,", b",")[:-1]
 
 
 def _numbers(listed: str) -> Sequence[int]:
