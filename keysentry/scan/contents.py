@@ -26,7 +26,7 @@ from keysentry.extraction.sniff import HEAD, sniff
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.location import Location, Step
 from keysentry.model.record import Part, Record, Segment
-from keysentry.scan.document import Document, DocumentScanner
+from keysentry.scan.document import Document, DocumentScanner, is_table
 from keysentry.scan.findings import FindingMaker
 from keysentry.scan.members import Members, headed
 from keysentry.scan.options import FileOptions
@@ -38,7 +38,6 @@ BATCH = 1024
 """How many records are looked at by one call of the prefilter, at most."""
 SMALL = 1 << 16
 """A text in memory up to this size is scanned together with those of other records."""
-_TABLES = (".csv", ".tsv", ".tab")
 
 
 class ContentScanner:
@@ -49,8 +48,8 @@ class ContentScanner:
         self._maker = maker
         self._options = msgspec.structs.replace(options, allow_comments=False, processes=False)
         self._pool = Pool(options.jobs or 1)
-        scanner = DocumentScanner(engine, maker, allow_comments=False)
-        self._members = Members(scanner, PieceScanner(scanner), self._pool, options.budget)
+        self._documents = DocumentScanner(engine, maker, allow_comments=False)
+        self._members = Members(self._documents, PieceScanner(self._documents), self._pool, options.budget)
 
     def scan(self, records: Iterable[Record], skipped: list[Skipped]) -> Iterator[tuple[Record, Finding]]:
         """(record, finding), in the order of the records; what could not be read goes to `skipped`."""
@@ -59,8 +58,9 @@ class ContentScanner:
             yield from self._batch(batch, skipped)
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Let the threads end, and the process that reads workbooks."""
         self._pool.close()
+        self._documents.close()
 
     def _batch(self, records: list[Record], skipped: list[Skipped]) -> Iterator[tuple[Record, Finding]]:
         joined = [_with_small_texts(record) for record in records]
@@ -151,7 +151,7 @@ def _with_small_texts(record: Record) -> Record:
 
 def _as_segment(part: Part) -> Part:
     content = part.content
-    if content is None or len(content) > SMALL or part.name.lower().endswith(_TABLES):
+    if content is None or len(content) > SMALL or is_table(part.name):
         return part
     kind = sniff(content[:HEAD], part.name)
     if kind != "text":
