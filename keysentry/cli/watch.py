@@ -33,15 +33,16 @@ def configure(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read until told to end."""
     from keysentry.cli.store_options import config_path
+    from keysentry.config import load_outline
     from keysentry.service.daemon import Daemon
     from keysentry.service.journal import Journal
     from keysentry.wiring import plan_of, store_of
 
     path = config_path(arguments)
-    config, plan = plan_of(path, os.environ, _tell)
-    form = arguments.log or config.watch.log
+    form = arguments.log or load_outline(path, environment=os.environ).watch.log
     line = StatusLine(form == "text" and not arguments.quiet and sys.stderr.isatty())
     journal = Journal(line.write, form, quiet=arguments.quiet)
+    config, plan = plan_of(path, os.environ, lambda text: journal.tell("info", text))
     for warning in config.warnings:
         journal.tell("warning", str(warning))
     journal.tell("info", "configuration", governed_by=config.origin.how)
@@ -76,10 +77,6 @@ def _leave(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"keysentry: {text}\n")
 
 
 class StatusLine:
