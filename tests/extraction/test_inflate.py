@@ -7,6 +7,7 @@ import gzip
 import lzma
 import random
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,12 +22,15 @@ DATA = random.Random(1).randbytes(30_000) + b"lines of text\n" * 20_000
 
 
 @pytest.fixture(params=["isal", "zlib"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run with isal, and as if it were not installed."""
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run with isal, and as if it were not installed; what was chosen then is forgotten afterwards."""
     if request.param == "zlib":
         monkeypatch.setitem(sys.modules, "isal", None)
-    inflate.errors.cache_clear()
-    inflate._crc32.cache_clear()
+    for chosen in (inflate.errors, inflate._crc32):
+        chosen.cache_clear()
+    yield
+    for chosen in (inflate.errors, inflate._crc32):
+        chosen.cache_clear()
 
 
 def pieces(data: bytes, size: int):
