@@ -52,11 +52,17 @@ def key() -> bytes:
         if len(given) < 16:
             raise ConfigError("the key is too short", place="KEYSENTRY_KEY", advice="use 16 characters or more")
         return given.encode()
+    place = f"{data_folder()}/fingerprint.key"
+    try:
+        with open(place, "rb") as file:  # noqa: PTH123  at the first finding: pathlib would take longer
+            return file.read().strip()
+    except OSError:
+        pass  # it is made, or told
     import secrets
     import warnings
     from pathlib import Path
 
-    path = Path(data_folder(), "fingerprint.key")
+    path = Path(place)
     try:
         return _kept_key(path)
     except OSError as error:

@@ -22,8 +22,12 @@ from keysentry.engine.prefilter.base import Target
 LEAST = 4
 Coding = Literal["base64", "hex", "percent", "unicode", "zero-width", "full-width"]
 CODINGS: tuple[Coding, ...] = ("base64", "hex", "percent", "unicode", "zero-width", "full-width")
-"""What the engine can decode. The targets of triggers are numbered in this order, and after them comes that of chat
-markup, which only those who read chat exports heed (`keysentry.scan.exports`)."""
+"""What the engine can decode. The targets of triggers are numbered in this order, and after them come two that only
+those who read chat exports heed: `GLUE` (`keysentry.scan.exports`) and `MESSAGE` (`keysentry.scan.teams`)."""
+GLUE = len(CODINGS)
+"""The number, after the rules, of the target of markup that is glued to words."""
+MESSAGE = GLUE + 1
+"""The number, after the rules, of the target of what tells a message of a Teams export."""
 
 _GLUE_LITERALS = (
     *(b"<http", b"<mailto:", b"<tel:", b"<ftp", b"<@", b"<#", b"<!", b"\\u003c"),
@@ -95,6 +99,6 @@ def trigger_targets(literals: Iterable[bytes], first: int) -> list[Target]:
         *_base64_targets(long_enough, first),
         *_hex_targets(long_enough, first + 1),
         *_marks(first),
-        *(Target(first + len(CODINGS), glue.decode("ascii"), _GLUE_LITERALS) for glue in GLUES),
-        *(Target(first + len(CODINGS), _escape(mark), (mark.lower(),)) for mark in MARK_LITERALS),
+        *(Target(first + GLUE, glue.decode("ascii"), _GLUE_LITERALS) for glue in GLUES),
+        *(Target(first + MESSAGE, _escape(mark), (mark.lower(),)) for mark in MARK_LITERALS),
     ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from keysentry.engine.engine import Engine, Match, Result
 from keysentry.engine.prefilter.base import Buffer, Event
-from keysentry.engine.triggers import CODINGS
+from keysentry.engine.triggers import MESSAGE
 from keysentry.extraction.sniff import Kind
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.location import ByteSpan, Location, Route, Step
@@ -154,8 +154,8 @@ class DocumentScanner:
 
     def piece(self, document: Document, buffer: Buffer, piece: Piece, events: list[Event], head: bytes) -> Outcome:
         """The findings of a piece, given its events; `head` is the document's beginning."""
-        first_mark = len(self.engine.program.rules) + len(CODINGS)
-        if any(target >= first_mark for target, _offset in events):
+        mark = len(self.engine.program.rules) + MESSAGE
+        if any(target == mark for target, _offset in events):
             from keysentry.scan.teams import scan_piece
 
             chat = scan_piece(self, document, buffer, piece, events, head)

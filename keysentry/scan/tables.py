@@ -29,8 +29,8 @@ from keysentry.extraction.formats.delimited import (
     windows,
 )
 from keysentry.extraction.formats.headings import Meaning, meanings
+from keysentry.extraction.formats.sheets.address import address
 from keysentry.extraction.formats.sheets.column import Column
-from keysentry.extraction.formats.sheets.xlsx import address
 from keysentry.extraction.member import CHUNK
 from keysentry.model.finding import Finding
 from keysentry.model.location import ByteSpan, Location, Step
@@ -70,7 +70,7 @@ class TableScanner:
 
     def __init__(self, scanner: DocumentScanner, *, allow_comments: bool) -> None:
         self._engine = scanner.engine
-        self._workbooks = scanner.workbooks
+        self._scanner = scanner
         self._maker = scanner.maker
         self._allow_comments = allow_comments
 
@@ -79,7 +79,7 @@ class TableScanner:
         if (document.name or document.path).lower().endswith(".fods"):
             from keysentry.scan.workbook_file import flat
 
-            return flat(self._workbooks, document, _pieces(text), outcome)
+            return flat(self._scanner.workbooks, document, _pieces(text), outcome)
         table = named(text[:HEAD], document.name or document.path)
         if not outcome.findings and not table.columns:
             return outcome

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from keysentry.engine.engine import Engine
 from keysentry.engine.score import Nature
+from keysentry.extraction.formats.sheets.address import address
 from keysentry.extraction.formats.sheets.child import SEPARATOR
 from keysentry.extraction.formats.sheets.process import Cells, Fault, Sheet, Told
-from keysentry.extraction.formats.sheets.xlsx import Note, address
+from keysentry.extraction.formats.sheets.xlsx import Note
 from keysentry.extraction.member import place_in
 from keysentry.model.finding import Finding, Skipped
 from keysentry.model.location import ByteSpan, Location, Step

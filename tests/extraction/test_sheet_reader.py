@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from keysentry.extraction.budget import Budget
+from keysentry.extraction.formats.sheets.address import address, position
 from keysentry.extraction.formats.sheets.book import Book
 from keysentry.extraction.formats.sheets.ods import OdsFile
 from keysentry.extraction.formats.sheets.ole import Compound
 from keysentry.extraction.formats.sheets.process import Cells, Fault, Sheet, SheetReader, Told
 from keysentry.extraction.formats.sheets.strings import unpacked_iwa, wide_runs
 from keysentry.extraction.formats.sheets.vba import modules, unpacked
-from keysentry.extraction.formats.sheets.xlsx import XlsxFile, address, position
+from keysentry.extraction.formats.sheets.xlsx import XlsxFile
 from tests.extraction.workbooks import by_hand, far_apart, inline, xlsx
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "spreadsheets"
@@ -64,11 +65,13 @@ def faults(told: list[Told]) -> list[tuple[str, str]]:
 
 
 def test_addresses_are_those_of_spreadsheets() -> None:
-    assert [address(*at) for at in ((0, 0), (6, 1), (0, 25), (0, 26), (1048575, 16383))] == [
+    assert [address(*at) for at in ((0, 0), (6, 1), (0, 25), (0, 26), (0, 701), (0, 702), (1048575, 16383))] == [
         "A1",
         "B7",
         "Z1",
         "AA1",
+        "ZZ1",
+        "AAA1",
         "XFD1048576",
     ]
     for row, column in ((0, 0), (6, 1), (99, 701), (1048575, 16383)):

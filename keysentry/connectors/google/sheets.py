@@ -13,8 +13,9 @@ from typing import Final
 from keysentry.connectors.google.client import Client
 from keysentry.connectors.google.content import CHANGED, had
 from keysentry.connectors.google.fields import Fields, flag, number, text, thing, things
-from keysentry.connectors.google.workbook import Cell, Rows, Sheet, letters, workbook
+from keysentry.connectors.google.workbook import Cell, Rows, Sheet, workbook
 from keysentry.errors import InputError
+from keysentry.extraction.formats.sheets.address import address
 from keysentry.model.record import Part
 
 CELLS: Final = 20_000
@@ -63,7 +64,7 @@ def rows(client: Client, user: str, id: str, sheet: Sheet) -> Rows:
     block = max(1, CELLS // sheet.columns)
     for first in range(0, sheet.rows, block):
         last = min(first + block, sheet.rows)
-        area = f"{quoted(sheet.title)}!A{first + 1}:{letters(sheet.columns - 1)}{last}"
+        area = f"{quoted(sheet.title)}!A{first + 1}:{address(last - 1, sheet.columns - 1)}"
         told = had(
             lambda area=area: client.call(  # type: ignore[misc]
                 "sheets", user, "spreadsheets.get", spreadsheetId=id, ranges=[area], fields=_GRID

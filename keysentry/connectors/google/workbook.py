@@ -15,6 +15,7 @@ from typing import IO, Final, NamedTuple, cast
 from xml.sax.saxutils import escape, quoteattr
 
 from keysentry.connectors.google.content import CHUNK
+from keysentry.extraction.formats.sheets.address import address
 
 _MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _KIND: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -135,7 +136,8 @@ def _relations(parts: list[tuple[str, str, str]]) -> str:
 
 def _row(cells: list[Cell]) -> bytes:
     inner = "".join(
-        f'<c r="{_address(cell)}" t="inlineStr"><is><t xml:space="preserve">{escape(_text(cell.value))}</t></is></c>'
+        f'<c r="{address(cell.row, cell.column)}" t="inlineStr">'
+        f'<is><t xml:space="preserve">{escape(_text(cell.value))}</t></is></c>'
         for cell in cells
         if cell.value
     )
@@ -144,7 +146,8 @@ def _row(cells: list[Cell]) -> bytes:
 
 def _comments(cells: list[Cell]) -> bytes:
     return "".join(
-        f'<comment ref="{_address(cell)}" authorId="{author}"><text><t xml:space="preserve">{escape(_text(said))}</t>'
+        f'<comment ref="{address(cell.row, cell.column)}" authorId="{author}">'
+        f'<text><t xml:space="preserve">{escape(_text(said))}</t>'
         "</text></comment>"
         for cell in cells
         for author, said in enumerate((cell.note, cell.formula, cell.link))
@@ -162,19 +165,5 @@ def _write_comments(book: zipfile.ZipFile, number: int, comments: IO[bytes]) -> 
         part.write(b"</commentList></comments>")
 
 
-def _address(cell: Cell) -> str:
-    return f"{letters(cell.column)}{cell.row + 1}"
-
-
 def _text(said: str) -> str:
     return _NO_XML.sub("\ufffd", said)
-
-
-def letters(column: int) -> str:
-    """The letters of a column, which counts from 0: A, ..., Z, AA."""
-    name = ""
-    column += 1
-    while column:
-        column, rest = divmod(column - 1, 26)
-        name = chr(65 + rest) + name
-    return name

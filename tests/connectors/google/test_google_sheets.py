@@ -13,7 +13,6 @@ import openpyxl
 import pytest
 
 from keysentry.connectors.google.sheets import digits
-from keysentry.connectors.google.workbook import letters
 from keysentry.errors import InputError, SourceError
 from keysentry.model.record import Part
 from tests.connectors.google.conftest import ANN, Open
@@ -182,7 +181,3 @@ def test_odd_answers_cost_their_cells(google: GoogleServer, open_google: Open) -
 )
 def test_numbers_keep_their_digits(value: float, shown: str, words: str) -> None:
     assert digits(value, shown) == words
-
-
-def test_columns_have_letters() -> None:
-    assert [letters(one) for one in (0, 25, 26, 701, 702, 16383)] == ["A", "Z", "AA", "ZZ", "AAA", "XFD"]

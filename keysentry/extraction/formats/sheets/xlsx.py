@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 from xml.parsers import expat
 
+from keysentry.extraction.formats.sheets.address import position
+
 CELLS, BYTES, LEAST_ROWS = 1 << 15, 2 << 20, 32
 """As in `child`: about how many cells and bytes, and at least how many rows, are given together."""
 _PIECE = 1 << 16
-_REFERENCE = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,7})")
 
 Read = Callable[[str], bytes | None]
 """Gives a part of the package by its name; None where there is none."""
@@ -41,32 +41,6 @@ class SheetPart(NamedTuple):
 
     name: str
     part: str
-
-
-def column_name(column: int) -> str:
-    """The letters of a column: A for 0, AA for 26."""
-    name = ""
-    column += 1
-    while column:
-        column, letter = divmod(column - 1, 26)
-        name = chr(65 + letter) + name
-    return name
-
-
-def address(row: int, column: int) -> str:
-    """The address of a cell in its sheet, as spreadsheets write it: B7 for row 6, column 1."""
-    return f"{column_name(column)}{row + 1}"
-
-
-def position(reference: str) -> tuple[int, int] | None:
-    """Row and column, from 0, of an address; None if it is none."""
-    match = _REFERENCE.match(reference)
-    if match is None:
-        return None
-    column = 0
-    for letter in match[1]:
-        column = 26 * column + ord(letter) - 64
-    return int(match[2]) - 1, column - 1
 
 
 class Element(NamedTuple):
