@@ -76,7 +76,8 @@ def score(
     """
     value = candidate.secret
     generic = rule.rule.generic and not proved
-    if generic and not _plausible(candidate, value, nature):
+    seeming = _seeming(candidate, value, nature) if generic else ""
+    if seeming is None:
         return None
     reasons = [Reason("rule", f"{rule.rule.title}: the pattern matches", log_odds(base))]
     if proved:
@@ -85,7 +86,7 @@ def score(
     if bits < rule.rule.min_entropy:
         return None
     if generic:
-        return _generic(candidate, value, bits, nature, reasons)
+        return _generic(candidate, value, bits, nature, reasons, seeming)
     why = strong_placeholder(value)
     if why:
         reasons.append(Reason("placeholder", why, -5.0))
@@ -115,17 +116,19 @@ def _surroundings(candidate: Candidate, nature: Nature, *, weight: float) -> lis
     return []
 
 
-def _plausible(candidate: Candidate, value: bytes, nature: Nature) -> bool:
-    """Whether a value that only its name gives away may be a secret at all: most are not, and cost no more than
-    this.
+def _seeming(candidate: Candidate, value: bytes, nature: Nature) -> str | None:
+    """What a value that only its name gives away looks like that is not a secret (empty: nothing); None if it surely
+    is none: most are not, and cost no more than this.
     """
     if placeholder(value) or nature.place == "binary":
-        return False
+        return None
     name = _name(candidate)
-    other = _other(value)
+    other = lookalike(value)
+    if other in ("an identifier", "a path") and rarity(value) > _NO_WORDS:
+        other = ""
     if other and not (other in ("an identifier", "a number or a date") and _PASSWORD_NAME.search(name)):
-        return False
-    return not (_ID_NAME.search(name) or _DIGEST_NAME.search(name) or _NEGATED.search(name))
+        return None
+    return None if _ID_NAME.search(name) or _DIGEST_NAME.search(name) or _NEGATED.search(name) else other
 
 
 def _name(candidate: Candidate) -> bytes:
@@ -133,16 +136,11 @@ def _name(candidate: Candidate) -> bytes:
     return candidate.text[candidate.begin : candidate.at]
 
 
-def _other(value: bytes) -> str:
-    """What a value looks like that is not a secret."""
-    other = lookalike(value)
-    return "" if other in ("an identifier", "a path") and rarity(value) > _NO_WORDS else other
-
-
-def _generic(candidate: Candidate, value: bytes, bits: float, nature: Nature, reasons: list[Reason]) -> list[Reason]:
-    """For a plausible value: everything that can be told of value, name and place counts."""
+def _generic(
+    candidate: Candidate, value: bytes, bits: float, nature: Nature, reasons: list[Reason], other: str
+) -> list[Reason]:
+    """For a value that may be one, and looks like `other`: all that can be told of value, name and place counts."""
     password = _PASSWORD_NAME.search(_name(candidate)) is not None
-    other = _other(value)
     quoted = candidate.text[candidate.at - 1 : candidate.at] in (b'"', b"'", b"`")
     reasons += _random(value, bits, password=password)
     if other:
