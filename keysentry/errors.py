@@ -9,10 +9,15 @@
     +-- CacheError             a stored Program that cannot be used (callers recompile)
     +-- StoreError             the store of incidents and cursors cannot be used
     |   +-- HeldError          another process is at work on it
+    |   +-- SealError          what was sealed cannot be opened: no key, or another one
+    |   +-- MoveError          an incident or an action cannot go to the state that was asked for
     +-- SourceError            a platform does not answer as it should; worth another try later
     |   +-- AccessError        a token or a permission is missing, wrong or expired: a person must act
     |   +-- GoneError          what was asked for (a channel, a bucket) is not there any more
+    |   +-- ChangedError       what is to be touched is not any more what was looked at
+    |   +-- UnclearError       a request was sent, and whether it had its effect is not known
     |   +-- ClosedError        the source was closed while it waited
+    +-- WebhookError           a request that does not prove where it comes from
     +-- InputError             a file, an archive or a content that cannot be read, however often it is tried
         +-- BudgetExceeded     the input wants more than the budget allows
         +-- FormatError        the input is not what it says it is
@@ -107,6 +112,14 @@ class HeldError(StoreError):
     """Another process holds what was asked for; two must not do the same work."""
 
 
+class SealError(StoreError):
+    """What was sealed cannot be opened: there is no seal key, it is another one, or the sealed bytes were changed."""
+
+
+class MoveError(StoreError):
+    """An incident or an action cannot go from its state to the one that was asked for."""
+
+
 class SourceError(KeysentryError):
     """A platform does not answer as it should (a connection, a limit, a fault of its own); worth another try later."""
 
@@ -122,5 +135,17 @@ class GoneError(SourceError):
     """What was asked for (a channel, a drive, a bucket) is not there any more; the rest of the source goes on."""
 
 
+class ChangedError(SourceError):
+    """What is to be touched is not any more what was looked at: it was edited meanwhile. Look again first."""
+
+
+class UnclearError(SourceError):
+    """A request was sent, and whether it had its effect is not known (a connection broke, a timeout passed)."""
+
+
 class ClosedError(SourceError):
     """The source was closed while it waited."""
+
+
+class WebhookError(KeysentryError):
+    """A request that does not prove where it comes from: not signed, not rightly signed, too old, or seen before."""

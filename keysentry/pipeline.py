@@ -2,6 +2,8 @@
 
     source.records(unit, cursor) -> a batch of deliveries -> scanner -> store.commit(findings, cursor) -> done()
 
+What is to be done about findings is planned inside the commit and carried out by others (`response.act`).
+
 Invariants. A cursor is stored in the same transaction as the findings of everything before it, so that a process that
 dies is at worst given some records twice, which changes nothing. A unit is read no faster than it is scanned and
 stored: the source is only asked for more when a batch is committed, and memory is that of one batch.
@@ -15,6 +17,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -22,7 +25,7 @@ from keysentry.connectors.base import Delivery, Source
 from keysentry.errors import ClosedError, SourceError
 from keysentry.model.cursor import Cursor
 from keysentry.model.finding import Finding, Skipped
-from keysentry.model.incident import Batch, Committed, Sighting
+from keysentry.model.incident import Batch, Committed, Planner, Sighting
 from keysentry.model.record import Record, Unit
 from keysentry.scan import FileOptions, Scanner
 from keysentry.scan.records import name as owner_name
@@ -37,7 +40,7 @@ Clock = Callable[[], float]
 class BatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """A batch is full when it has so many records, so many bytes, or is so many seconds old."""
 
-    records: int = 500
+    records: int = 2000
     bytes: int = 8 << 20
     seconds: float = 2.0
 
@@ -66,9 +69,14 @@ class Pipeline:
         *,
         limits: BatchLimits | None = None,
         files: FileOptions | None = None,
+        planner: Planner | None = None,
+        platform: str = "",
         clock: Clock = time.time,
     ) -> None:
+        """`planner` says what is to be done about what is found; `platform` is the source's."""
         self.scanner = scanner
+        self.planner = planner
+        self._platform = platform
         self._name = name
         self._source = source
         self._store = store
@@ -106,7 +114,7 @@ class Pipeline:
         began = time.monotonic()
         limits = self._limits
         try:
-            for delivery in deliveries:
+            for delivery in deliveries.rest:
                 record = delivery.record
                 if record is not None:
                     if record.id in records:  # it changed meanwhile: that is another pass over it
@@ -152,22 +160,20 @@ class Pipeline:
     def _sightings(self, unit: Unit, records: list[Record], skipped: list[Skipped]) -> Iterator[Sighting]:
         """What is found in records, in their order; a record of many findings in stretches."""
         token = secrets.token_hex(6)
-        waiting = iter(enumerate(records))
-        number, current = next(waiting, (0, None))
+        number = 0
         findings: list[Finding] = []
         for record, finding in self.scanner.scan_records(records, skipped, self._files):
-            while record is not current and current is not None:
-                yield _sighting(unit, current, f"{token}.{number}", findings)
+            while number < len(records) and record is not records[number]:
+                yield _sighting(unit, records[number], f"{token}.{number}", findings)
                 findings = []
-                number, current = next(waiting, (0, None))
-            if len(findings) >= STRETCH and current is not None:
-                yield _sighting(unit, current, f"{token}.{number}", findings, last=False)
+                number += 1
+            if len(findings) >= STRETCH and number < len(records):
+                yield _sighting(unit, records[number], f"{token}.{number}", findings, last=False)
                 findings = []
             findings.append(finding)
-        while current is not None:
-            yield _sighting(unit, current, f"{token}.{number}", findings)
+        for rest in range(number, len(records)):
+            yield _sighting(unit, records[rest], f"{token}.{rest}", findings)
             findings = []
-            number, current = next(waiting, (0, None))
 
     def _commit(
         self,
@@ -185,7 +191,9 @@ class Pipeline:
                 sightings=tuple(sightings),
                 unread=tuple((unit.id, one.place, one.reason, one.partial) for one in skipped),
                 cursors=((unit.id, cursor),) if cursor is not None else (),
-            )
+                platform=self._platform,
+            ),
+            self.planner,
         )
         newest = max((record.time for record in records if record.time is not None), default=None)
         return Progressed(
@@ -200,21 +208,15 @@ class Pipeline:
 
 
 class _PushBack:
-    """Deliveries, of which the last one can be put back."""
+    """Deliveries, of which the last one can be put back: `rest` is what is still to come."""
 
     def __init__(self, deliveries: Iterator[Delivery]) -> None:
+        self.rest = deliveries
         self._deliveries = deliveries
-        self._waiting: Delivery | None = None
-
-    def __iter__(self) -> Iterator[Delivery]:
-        return self
-
-    def __next__(self) -> Delivery:
-        waiting, self._waiting = self._waiting, None
-        return waiting if waiting is not None else next(self._deliveries)
 
     def push_back(self, delivery: Delivery) -> None:
-        self._waiting = delivery
+        """Put back the last one that `rest` gave."""
+        self.rest = chain((delivery,), self._deliveries)
 
 
 def _left_open(sightings: list[Sighting], batch: list[Delivery], skipped: list[Skipped]) -> list[Sighting]:
@@ -241,8 +243,9 @@ def record_size(record: Record) -> int:
     """How many bytes a record has, as far as it is known before it is read."""
     size = 0
     for part in record.parts:
-        if part.segment is not None:
-            size += len(part.segment.text)
+        segment = part.segment
+        if segment is not None:
+            size += len(segment.text)
         elif part.content is not None:
             size += len(part.content)
         else:

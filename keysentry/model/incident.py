@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
+from keysentry.model.action import Action, Assessment
 from keysentry.model.cursor import Cursor
 from keysentry.model.finding import Finding, Lifetime, Severity
+from keysentry.model.lifecycle import State
 from keysentry.model.location import Exposure
-
-State = Literal["open", "contained", "assessed", "notified", "remediated", "closed", "accepted-risk", "false-positive"]
-"""Where an incident stands. It begins open; the last three are ends."""
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """One secret, wherever it was seen: identified by its keyed fingerprint, shown as its mask.
 
     `places` is how many occurrences are there now, `seen` how many there ever were; times are UTC seconds. A secret
-    that is seen anew after its incident was closed reopens it, and counts as a regression.
+    that is seen anew after its incident was closed reopens it, and counts as a regression. `until` is when an accepted
+    risk or a false alarm is to be looked at again; `state_reason` what the one who moved it said.
     """
 
     id: str
@@ -38,6 +39,10 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     last_seen: float
     regressions: int = 0
     audience: str = "unknown"
+    state_since: float = 0.0
+    until: float | None = None
+    state_reason: str = ""
+    assessment: Assessment | None = None
 
 
 class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,11 +103,12 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What one commit stores, all of it or nothing: sightings, what was not read, and how far the units were read.
 
-    `unread` holds (unit, place, reason, partial).
+    `unread` holds (unit, place, reason, partial); `platform` is that of the source.
     """
 
     source: str
     time: float
+    platform: str = ""
     sightings: tuple[Sighting, ...] = ()
     unread: tuple[tuple[str, str, str, bool], ...] = ()
     cursors: tuple[tuple[str, Cursor], ...] = ()
@@ -110,13 +116,35 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 class Committed(msgspec.Struct, frozen=True):
     """What a commit changed: ids of incidents that are new, and of those that came back after their end; how many
-    occurrences are new, and how many are gone.
+    occurrences are new, and how many are gone; ids of actions that were filed.
     """
 
     new: tuple[str, ...] = ()
     reopened: tuple[str, ...] = ()
     occurrences: int = 0
     gone: int = 0
+    actions: tuple[str, ...] = ()
+
+
+class Appearance(msgspec.Struct, frozen=True, kw_only=True):
+    """An occurrence that is new, or back, as a planner is told of it inside the commit.
+
+    `key` names the record (`Action.subject` of a hold). `distinct` is how many different secrets were found in the
+    same record. `incident` is as it will be stored; its counts over occurrences are not known yet.
+    """
+
+    incident: Incident
+    occurrence: Occurrence
+    key: str
+    distinct: int = 1
+
+
+class Planner(Protocol):
+    """Says what is to be done about what a commit brings. It is called inside the transaction: pure and quick."""
+
+    def __call__(self, appearances: Sequence[Appearance], time: float) -> Sequence[Action]:
+        """The actions; those whose ids are known already are left out by the store."""
+        ...
 
 
 SourceState = Literal["starting", "reading", "waiting", "backing-off", "needs-attention", "stopped"]

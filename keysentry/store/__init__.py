@@ -1,6 +1,6 @@
 """Where findings and cursors are kept: SQLite, PostgreSQL, or memory, behind one protocol.
 
-with closing(open_store("sqlite:///keysentry.db", key_id=key_id(key()))) as store:
+with closing(open_store("sqlite:///keysentry.db", key=key())) as store:
     for incident in store.incidents():
         ...
 """
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from keysentry.store.base import Store
+    from keysentry.store.sealed import Seals
+    from keysentry.store.sealing import Sealer
 
 __all__ = ["open_store"]
 
@@ -23,28 +25,33 @@ _ADVICE = "write sqlite:///path/to/file.db, postgresql://user@host/database, or 
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
-def open_store(url: str, *, key_id: str) -> Store:
+def open_store(url: str, *, key: bytes, sealer: Sealer | None = None) -> Store:
     """Open the store that a url names, and make it where it is not there yet; see `StoreOptions` for the urls.
 
-    `key_id` names the fingerprint key (`installation.key_id`). Raises `ConfigError` for a url that cannot be used,
-    `MissingExtraError` for PostgreSQL without its driver, `StoreError` for a store that cannot be opened, was written
-    by a newer version, or belongs to another key.
+    `key` is the installation's (`installation.key`): the one that fingerprints are made with. `sealer` has the seal
+    keys; without one secrets and their exact places are not kept, so that nothing can be held or revoked.
+
+    Raises `ConfigError` for a url that cannot be used, `MissingExtraError` for PostgreSQL without its driver,
+    `StoreError` for a store that cannot be opened, was written by a newer version, or belongs to another key.
     """
+    from keysentry.store.sealed import Seals
+
+    seals = Seals(key, sealer)
     if url == "memory:":
         from keysentry.store.memory import MemoryStore
 
-        return MemoryStore()
+        return MemoryStore(seals)
     if not url:
         from keysentry.installation import data_folder
 
-        return _sqlite(Path(data_folder(), "keysentry.db"), key_id)
+        return _sqlite(Path(data_folder(), "keysentry.db"), seals)
     parsed = _parsed(url)
     if parsed.drivername == "sqlite":
         if not parsed.database or parsed.database == ":memory:" or parsed.host or parsed.query:
             raise ConfigError("this url of a SQLite store cannot be used", place="store", advice=_ADVICE)
-        return _sqlite(Path(parsed.database).expanduser(), key_id)
+        return _sqlite(Path(parsed.database).expanduser(), seals)
     if parsed.drivername in _POSTGRES:
-        return _postgres(parsed, key_id)
+        return _postgres(parsed, seals)
     raise ConfigError(f"there is no store of the kind {parsed.drivername!r}", place="store", advice=_ADVICE)
 
 
@@ -59,14 +66,14 @@ def _parsed(url: str) -> URL:
         raise ConfigError("the url of the store cannot be read", place="store", advice=_ADVICE) from None
 
 
-def _sqlite(path: Path, key_id: str) -> Store:
+def _sqlite(path: Path, seals: Seals) -> Store:
     from keysentry.store.sql import SqlStore
     from keysentry.store.sqlite import SqliteDatabase
 
-    return SqlStore(SqliteDatabase(path), key_id)
+    return SqlStore(SqliteDatabase(path), seals)
 
 
-def _postgres(url: URL, key_id: str) -> Store:
+def _postgres(url: URL, seals: Seals) -> Store:
     try:
         import psycopg as psycopg
     except ImportError:
@@ -76,4 +83,4 @@ def _postgres(url: URL, key_id: str) -> Store:
     from keysentry.store.postgres import PostgresDatabase
     from keysentry.store.sql import SqlStore
 
-    return SqlStore(PostgresDatabase(url.set(drivername="postgresql+psycopg")), key_id)
+    return SqlStore(PostgresDatabase(url.set(drivername="postgresql+psycopg")), seals)

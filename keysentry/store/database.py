@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection, Engine, Table
@@ -28,6 +29,8 @@ class Database(Protocol):
     place: str
     """Names it in errors, without a password."""
     engine: Engine
+    shared: bool
+    """Whether several processes may write at a time."""
 
     def writing(self, source: str = "") -> AbstractContextManager[Connection]:
         """A transaction that may write. For a source that is held, it can only succeed while the hold lasts."""
@@ -41,6 +44,13 @@ class Database(Protocol):
 
     def insert(self, table: Table) -> Insert:
         """An insert of this dialect, which can be told what to do on a conflict."""
+        ...
+
+    def put(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], conflict: str) -> None:
+        """Insert rows, whose values are in the order of the table's columns and as the driver takes them.
+
+        `conflict` says what happens to those whose key is there (`ON CONFLICT ...`; empty: they are refused).
+        """
         ...
 
     def hold(self, source: str) -> AbstractContextManager[None]:

@@ -28,6 +28,10 @@ _ESCAPES = (
     ),
     re.compile(rb"&#(?P<decimal>[0-9]{1,7});|&#[xX](?P<hex>[0-9A-Fa-f]{1,6});|&(?P<entity>amp|lt|gt|quot|apos);"),
 )
+_ESCAPED = re.compile(rb"[%\\&]")
+"""What every escape begins with."""
+_FEW = 4
+"""So many secrets are looked for one by one faster than an automaton for them is built."""
 _LETTERS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _ENTITIES = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
 
@@ -42,18 +46,14 @@ class Masks:
 
     def __init__(self, secrets: Iterable[Sensitive]) -> None:
         self._known: dict[str, str] = {}
-        self._automaton = ahocorasick.Automaton()
-        for secret in secrets:
-            value = secret.reveal_bytes().strip()
-            if len(value) >= _SHORTEST:
-                self._automaton.add_word(_comparable(value), (len(value), str(Sensitive(value))))
-        self._any = len(self._automaton) > 0
-        if self._any:
-            self._automaton.make_automaton()
+        values = (secret.reveal_bytes().strip() for secret in secrets)
+        self._values = list(dict.fromkeys(value for value in values if len(value) >= _SHORTEST))
+        self._few = [value.replace(b"+", b" ") for value in self._values[: _FEW + 1]]
+        self._automaton: ahocorasick.Automaton | None = None
 
     def __call__(self, text: str) -> str:
         """The text without the secrets."""
-        if not self._any or not text:
+        if not self._values or not text:
             return text
         masked = self._known.get(text)
         if masked is None:
@@ -62,6 +62,10 @@ class Masks:
 
     def _masked(self, text: str) -> str:
         raw = text.encode("utf-8", "surrogatepass")
+        if len(self._few) <= _FEW and not _ESCAPED.search(raw):  # nearly all texts: it need only be read as it stands
+            view = raw.replace(b"+", b" ")
+            if not any(value in view for value in self._few):
+                return text
         spans = sorted(self._spans(raw))
         if not spans:
             return text
@@ -78,9 +82,19 @@ class Masks:
             return whole.decode("utf-8", "replace")
 
     def _spans(self, raw: bytes) -> Iterator[Span]:
+        automaton = self._automaton = self._automaton or _automaton(self._values)
         for view, starts, ends in _readings(raw):
-            for last, (size, mask) in self._automaton.iter(_comparable(view)):
+            for last, (size, mask) in automaton.iter(_comparable(view)):
                 yield starts[last - size + 1], ends[last], mask
+
+
+def _automaton(values: Iterable[bytes]) -> ahocorasick.Automaton:
+    """Finds values in texts that are `_comparable`, with their length and their mask."""
+    automaton = ahocorasick.Automaton()
+    for value in values:
+        automaton.add_word(_comparable(value), (len(value), str(Sensitive(value))))
+    automaton.make_automaton()
+    return automaton
 
 
 def _comparable(value: bytes) -> str:

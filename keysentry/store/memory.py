@@ -3,122 +3,85 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-
-from msgspec.structs import replace
 
 from keysentry.errors import HeldError, StoreError
 from keysentry.model.cursor import Cursor
-from keysentry.model.incident import Batch, Committed, Incident, Occurrence, SourceStatus, State, Unread
+from keysentry.model.incident import Batch, Committed, Incident, Occurrence, Planner, SourceStatus, Unread
 from keysentry.store.base import IncidentQuery
-from keysentry.store.rows import (
-    CursorRow,
-    IncidentRow,
-    OccurrenceRow,
-    RecordRow,
-    Tally,
-    UnreadRow,
-    incident_of,
-    occurrence_of,
-    unread_of,
-)
-from keysentry.store.settle import Change, Known, Place, settle
+from keysentry.store.desk import Desk
+from keysentry.store.memorybooks import MemoryBooks, Tables
+from keysentry.store.outbox import Books
+from keysentry.store.respond import Responding
+from keysentry.store.rows import IncidentRow, OccurrenceRow, Tally, incident_of, occurrence_of, unread_of
+from keysentry.store.sealed import Seals
+from keysentry.store.settle import Change, settle
+from keysentry.store.telling import appearances
 
 
-@dataclass(slots=True)
-class _Tables:
-    """What is kept: each table by its key, and the ways into the occurrences."""
-
-    incidents: dict[str, IncidentRow] = field(default_factory=dict)
-    by_fingerprint: dict[str, str] = field(default_factory=dict)
-    records: dict[str, RecordRow] = field(default_factory=dict)
-    occurrences: dict[str, OccurrenceRow] = field(default_factory=dict)
-    of_incident: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    of_record: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    cursors: dict[str, CursorRow] = field(default_factory=dict)
-    unread: dict[str, UnreadRow] = field(default_factory=dict)
-    statuses: dict[str, SourceStatus] = field(default_factory=dict)
-
-
-class _Ledger:
-    """What `settle` asks for."""
-
-    def __init__(self, tables: _Tables) -> None:
-        self._tables = tables
-
-    def records(self, ids: Collection[str]) -> dict[str, RecordRow]:
-        return {id: row for id in ids if (row := self._tables.records.get(id))}
-
-    def incidents(self, fingerprints: Collection[str], ids: Collection[str]) -> list[IncidentRow]:
-        tables = self._tables
-        found = {tables.by_fingerprint.get(one, "") for one in fingerprints} | set(ids)
-        return [replace(tables.incidents[id]) for id in found if id in tables.incidents]
-
-    def counts(self, scans: Mapping[str, str], incidents: Collection[str]) -> Mapping[Place, int]:
-        ids = (id for record in scans for id in self._tables.of_record.get(record, ()))
-        rows = (self._tables.occurrences[id] for id in ids)
-        passes = set(scans.values())
-        return Counter(
-            (row.scan, row.incident, row.part) for row in rows if row.scan in passes and row.incident in incidents
-        )
-
-    def occurrences(self, ids: Collection[str]) -> dict[str, Known]:
-        rows = self._tables.occurrences
-        found = ((id, rows[id]) for id in ids if id in rows)
-        return {id: Known(row.scan, row.gone, row.first_seen, row.last_seen) for id, row in found}
-
-
-class MemoryStore:
+class MemoryStore(Responding):
     """The `Store` protocol, in memory. Its key needs no check: it starts empty."""
 
-    def __init__(self) -> None:
-        self._tables = _Tables()
+    shared = False
+
+    def __init__(self, seals: Seals) -> None:
+        self._seals = seals
+        self._tables = Tables()
         self._lock = threading.RLock()
         self._held: set[str] = set()
         self._closed = False
 
     @contextmanager
-    def _open(self) -> Iterator[_Tables]:
+    def _open(self) -> Iterator[Tables]:
         with self._lock:
             if self._closed:
                 raise StoreError("the store is closed", place="memory:")
             yield self._tables
 
-    def commit(self, batch: Batch) -> Committed:
+    @contextmanager
+    def _change(self) -> Iterator[Books]:
+        with self._open() as tables:
+            yield MemoryBooks(tables, self._seals.audit)
+
+    _look = _change
+
+    def commit(self, batch: Batch, planner: Planner | None = None) -> Committed:
         """See `Store`."""
         with self._open() as tables:
-            change = settle(batch, _Ledger(tables))
-            return change.committed(_apply(tables, change))
+            books = MemoryBooks(tables, self._seals.audit)
+            change = settle(batch, books, self._seals)
+            desk = Desk(books, change.incidents)
+            desk.writes.events += change.events
+            actions: tuple[str, ...] = ()
+            if planner is not None and change.news:
+                planned = planner(appearances(change.news, change.occurrences), batch.time)
+                actions = desk.file(planned, "", "", batch.time)
+            gone = _apply(tables, books, change)
+            desk.flush()
+            return change.committed(gone, actions)
 
     def cursor(self, source: str, unit: str) -> Cursor | None:
         """See `Store`."""
-        return self.cursors(source).get(unit)
+        with self._open() as tables:
+            row = tables.cursors.get(self._seals.cursor_id(source, unit))
+            return None if row is None else self._seals.uncover(row.id, row.covered)[1]
 
     def cursors(self, source: str) -> dict[str, Cursor]:
         """See `Store`."""
         with self._open() as tables:
-            rows = sorted((row for row in tables.cursors.values() if row.source == source), key=lambda row: row.unit)
-            return {row.unit: Cursor(row.value) for row in rows}
+            rows = [row for row in tables.cursors.values() if row.source == source]
+            found = [self._seals.uncover(row.id, row.covered) for row in rows]
+            return dict(sorted(found, key=lambda one: one[0]))
 
     def forget(self, source: str, unit: str = "") -> int:
         """See `Store`."""
         with self._open() as tables:
-            gone = [id for id, row in tables.cursors.items() if row.source == source and unit in ("", row.unit)]
+            only = self._seals.cursor_id(source, unit) if unit else ""
+            gone = [id for id, row in tables.cursors.items() if row.source == source and only in ("", id)]
             for id in gone:
                 del tables.cursors[id]
             return len(gone)
-
-    def set_state(self, incident: str, state: State, time: float) -> None:
-        """See `Store`."""
-        with self._open() as tables:
-            if incident not in tables.incidents:
-                raise StoreError("there is no such incident", place=incident)
-            row = tables.incidents[incident]
-            if row.state != state:
-                row.state, row.state_since = state, time
 
     def incidents(self, query: IncidentQuery | None = None) -> Iterator[Incident]:
         """See `Store`."""
@@ -175,7 +138,7 @@ class MemoryStore:
         """See `Store`. What was kept is gone."""
         with self._lock:
             self._closed = True
-            self._tables = _Tables()
+            self._tables = Tables()
 
     def _of(self, incident: str) -> list[OccurrenceRow]:
         return [self._tables.occurrences[id] for id in self._tables.of_incident.get(incident, ())]
@@ -198,13 +161,14 @@ class MemoryStore:
         )
 
 
-def _apply(tables: _Tables, change: Change) -> int:
+def _apply(tables: Tables, books: MemoryBooks, change: Change) -> int:
     """Write a change; how many occurrences the end of passes made gone."""
     for incident in change.incidents:
-        tables.incidents[incident.id] = incident
-        tables.by_fingerprint[incident.fingerprint] = incident.id
+        books.put_incident(incident)
     tables.records.update((row.id, row) for row in change.records)
     for one in change.occurrences:
+        known = tables.occurrences.get(one.id)
+        one.sealed = one.sealed or (known.sealed if known else None)
         tables.occurrences[one.id] = one
         tables.of_incident[one.incident].add(one.id)
         tables.of_record[one.record_id].add(one.id)
@@ -216,10 +180,10 @@ def _apply(tables: _Tables, change: Change) -> int:
                 row.gone = change.time
                 gone += 1
     for unread in change.unread:
-        known = tables.unread.get(unread.id)
-        if known is not None:
-            unread.first_seen = known.first_seen
-            unread.times = known.times + (known.last_seen != unread.last_seen)
+        told = tables.unread.get(unread.id)
+        if told is not None:
+            unread.first_seen = told.first_seen
+            unread.times = told.times + (told.last_seen != unread.last_seen)
         tables.unread[unread.id] = unread
     tables.cursors.update((row.id, row) for row in change.cursors)
     return gone

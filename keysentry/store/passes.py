@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from keysentry.model.finding import Finding
@@ -42,8 +43,9 @@ class Seen(NamedTuple):
     continued: bool
 
 
+@lru_cache(2048)
 def record_id(source: str, record: str) -> str:
-    """The key of a record."""
+    """The key of a record. A commit asks for each of a batch twice."""
     return digest(source, record)
 
 

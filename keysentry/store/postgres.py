@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Table, create_engine, func, select
@@ -41,6 +42,8 @@ _CONNECTING: dict[str, object] = {
 
 class PostgresDatabase:
     """The `Database` protocol on a server. `url` has the driver `postgresql+psycopg`."""
+
+    shared = True
 
     def __init__(self, url: URL) -> None:
         self.place = url.set(drivername="postgresql", password=None, query={}).render_as_string()
@@ -75,6 +78,13 @@ class PostgresDatabase:
     def insert(self, table: Table) -> postgresql.Insert:
         """See `Database`."""
         return postgresql.insert(table)
+
+    def put(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], conflict: str) -> None:
+        """See `Database`."""
+        names = ", ".join(f'"{column.name}"' for column in table.c)
+        marks = ", ".join(["%s"] * len(table.c))
+        statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}"  # noqa: S608  names of ours
+        connection.exec_driver_sql(statement, list(rows))
 
     @contextmanager
     def hold(self, source: str) -> Iterator[None]:

@@ -20,7 +20,7 @@ from keysentry.store.rows import (
     occurrence_of,
     unread_of,
 )
-from keysentry.store.settle import Known, Place
+from keysentry.store.settle import Known, Slot
 from keysentry.store.tables import incidents, occurrences, records, unread
 
 T = TypeVar("T")
@@ -61,11 +61,11 @@ class SqlLedger:
         found |= {row.id: row for row in self._rows(incidents, IncidentRow, incidents.c.id, set(ids) - found.keys())}
         return list(found.values())
 
-    def counts(self, scans: Mapping[str, str], incidents: Collection[str]) -> Mapping[Place, int]:
+    def counts(self, scans: Mapping[str, str], incidents: Collection[str]) -> Mapping[Slot, int]:
         """See `Ledger`."""
         table = occurrences.c
         place = (table.scan, table.incident, table.part)
-        counts: dict[Place, int] = {}
+        counts: dict[Slot, int] = {}
         for passes in chunks(scans.items(), PAIRS):
             of_pass = tuple_(table.record_id, table.scan).in_(passes)
             for chunk in chunks(incidents):

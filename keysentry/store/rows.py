@@ -7,9 +7,12 @@ from typing import get_args
 
 import msgspec
 
+from keysentry.model.action import Assessment
 from keysentry.model.finding import Lifetime, Severity
-from keysentry.model.incident import Incident, Occurrence, State, Unread
+from keysentry.model.incident import Incident, Occurrence, Unread
+from keysentry.model.lifecycle import State
 from keysentry.model.location import Audience, Exposure
+from keysentry.store import exact
 
 AUDIENCES: tuple[Audience, ...] = get_args(Audience)
 """From the least known to the widest; a row holds the index."""
@@ -17,7 +20,7 @@ _SEVERITIES = tuple(Severity)
 
 
 class IncidentRow(msgspec.Struct, kw_only=True):
-    """One secret. `words` is what a search by text looks through."""
+    """One secret. `words` is what a search by text looks through; `assessment` is JSON."""
 
     id: str
     fingerprint: str
@@ -35,6 +38,9 @@ class IncidentRow(msgspec.Struct, kw_only=True):
     first_seen: float
     last_seen: float
     words: str
+    until: float | None = None
+    state_reason: str = ""
+    assessment: str | None = None
 
 
 class RecordRow(msgspec.Struct, kw_only=True):
@@ -47,7 +53,7 @@ class RecordRow(msgspec.Struct, kw_only=True):
 
 
 class OccurrenceRow(msgspec.Struct, kw_only=True):
-    """One place of a secret. `scan` is the pass that saw it last."""
+    """One place of a secret. `scan` is the pass that saw it last; `sealed` the exact place and the secret (`Seals`)."""
 
     id: str
     incident: str
@@ -74,6 +80,7 @@ class OccurrenceRow(msgspec.Struct, kw_only=True):
     last_seen: float
     gone: float | None
     words: str
+    sealed: bytes | None = None
 
 
 class UnreadRow(msgspec.Struct, kw_only=True):
@@ -91,12 +98,11 @@ class UnreadRow(msgspec.Struct, kw_only=True):
 
 
 class CursorRow(msgspec.Struct, kw_only=True):
-    """How far a unit was read."""
+    """How far a unit was read: both the unit and the cursor are covered (`Seals`)."""
 
     id: str
     source: str
-    unit: str
-    value: str
+    covered: bytes
     time: float
 
 
@@ -110,12 +116,11 @@ class Tally(msgspec.Struct, frozen=True):
 
 def digest(*words: str) -> str:
     """A key for some words: 128 bits in hex. Different words never run together."""
-    whole = hashlib.sha256()
-    for word in words:
-        raw = word.encode("utf-8", "surrogatepass")
-        whole.update(b"%d:" % len(raw))
-        whole.update(raw)
-    return whole.hexdigest()[:32]
+    joined = "".join([f"{len(word)}:{word}" for word in words])
+    if joined.isascii():  # nearly always, and then a character is a byte
+        return hashlib.sha256(joined.encode()).hexdigest()[:32]
+    raws = [word.encode("utf-8", "surrogatepass") for word in words]
+    return hashlib.sha256(b"".join([b"%d:%b" % (len(raw), raw) for raw in raws])).hexdigest()[:32]
 
 
 def searchable(*texts: str) -> str:
@@ -143,6 +148,10 @@ def incident_of(row: IncidentRow, tally: Tally) -> Incident:
         last_seen=row.last_seen,
         regressions=row.regressions,
         audience=AUDIENCES[tally.audience],
+        state_since=row.state_since,
+        until=row.until,
+        state_reason=row.state_reason,
+        assessment=None if row.assessment is None else exact.decode(row.assessment, Assessment),
     )
 
 

@@ -17,29 +17,34 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import Connection, Select, Table, case, delete, select, update
+from sqlalchemy import Connection, Select, case, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from keysentry.errors import StoreError
 from keysentry.model.cursor import Cursor
-from keysentry.model.incident import Batch, Committed, Incident, Occurrence, SourceStatus, State, Unread
+from keysentry.model.incident import Batch, Committed, Incident, Occurrence, Planner, SourceStatus, Unread
 from keysentry.store.base import IncidentQuery
 from keysentry.store.database import Database
+from keysentry.store.desk import Desk
 from keysentry.store.faults import store_error
+from keysentry.store.outbox import Books
 from keysentry.store.reading import (
     PAIRS,
     Reader,
-    SqlLedger,
     chunks,
     conditions,
     read_incidents,
     read_occurrences,
     read_unread,
 )
-from keysentry.store.rows import digest
+from keysentry.store.respond import Responding
 from keysentry.store.schema import prepare
+from keysentry.store.sealed import Seals
 from keysentry.store.settle import Change, settle
+from keysentry.store.sqlbooks import SqlBooks, Writers
 from keysentry.store.tables import cursors, incidents, occurrences, records, sources, unread
+from keysentry.store.telling import appearances
+from keysentry.store.writing import Writer
 
 if TYPE_CHECKING:
     from keysentry.store.database import Insert
@@ -48,58 +53,60 @@ _PAGE = 200
 """How many rows a listing reads at once."""
 
 
-class SqlStore:
+class SqlStore(Responding):
     """The `Store` protocol on a database."""
 
-    def __init__(self, database: Database, key_id: str) -> None:
+    def __init__(self, database: Database, seals: Seals) -> None:
         """Raises `StoreError` if the database cannot be used, is of a newer version, or belongs to another key."""
+        self.shared = database.shared
         self._database = database
+        self._seals = seals
         self._closed = False
-        self._replacing = {table: _replacing(database, table) for table in (incidents, records, occurrences, cursors)}
-        self._noting = _noting(database)
+        self._writers = Writers(database)
+        self._tables = _Tables(database)
         try:
             with self._faults():
-                prepare(database, key_id)
+                prepare(database, seals)
         except BaseException:
             database.close()
             raise
 
-    def commit(self, batch: Batch) -> Committed:
+    def commit(self, batch: Batch, planner: Planner | None = None) -> Committed:
         """See `Store`."""
         with self._writing(batch.source) as connection:
             if any(sighting.findings for sighting in batch.sightings):
                 self._database.alone(connection)
-            change = settle(batch, SqlLedger(connection))
-            return change.committed(self._write(connection, change))
+            books = SqlBooks(connection, self._writers, self._seals.audit)
+            change = settle(batch, books, self._seals)
+            desk = Desk(books, change.incidents)
+            desk.writes.events += change.events
+            actions: tuple[str, ...] = ()
+            if planner is not None and change.news:
+                planned = planner(appearances(change.news, change.occurrences), batch.time)
+                actions = desk.file(planned, "", "", batch.time)
+            gone = self._tables.write(connection, change)
+            desk.flush()
+            return change.committed(gone, actions)
 
     def cursor(self, source: str, unit: str) -> Cursor | None:
         """See `Store`."""
+        id = self._seals.cursor_id(source, unit)
         with self._reading() as connection:
-            value = connection.scalar(select(cursors.c.value).where(cursors.c.id == digest(source, unit)))
-            return None if value is None else Cursor(value)
+            covered = connection.scalar(select(cursors.c.covered).where(cursors.c.id == id))
+        return None if covered is None else self._seals.uncover(id, covered)[1]
 
     def cursors(self, source: str) -> dict[str, Cursor]:
         """See `Store`."""
-        query = select(cursors.c.unit, cursors.c.value).where(cursors.c.source == source).order_by(cursors.c.unit)
+        query = select(cursors.c.id, cursors.c.covered).where(cursors.c.source == source)
         with self._reading() as connection:
-            return {unit: Cursor(value) for unit, value in connection.execute(query)}
+            found = [self._seals.uncover(id, covered) for id, covered in connection.execute(query)]
+        return dict(sorted(found, key=lambda one: one[0]))
 
     def forget(self, source: str, unit: str = "") -> int:
         """See `Store`."""
         with self._writing() as connection:
-            wanted = cursors.c.id == digest(source, unit) if unit else cursors.c.source == source
+            wanted = cursors.c.id == self._seals.cursor_id(source, unit) if unit else cursors.c.source == source
             return connection.execute(delete(cursors).where(wanted)).rowcount
-
-    def set_state(self, incident: str, state: State, time: float) -> None:
-        """See `Store`."""
-        with self._writing() as connection:
-            self._database.alone(connection)
-            known = connection.scalar(select(incidents.c.state).where(incidents.c.id == incident))
-            if known is None:
-                raise StoreError("there is no such incident", place=incident)
-            if known != state:
-                values = {"state": state, "state_since": time}
-                connection.execute(update(incidents).where(incidents.c.id == incident).values(values))
 
     def incidents(self, query: IncidentQuery | None = None) -> Iterator[Incident]:
         """See `Store`."""
@@ -178,20 +185,16 @@ class SqlStore:
         with self._faults(), self._database.writing(source) as connection:
             yield connection
 
-    def _write(self, connection: Connection, change: Change) -> int:
-        """Write a change; how many occurrences the end of passes made gone."""
-        self._replace(connection, incidents, change.incidents)
-        self._replace(connection, records, change.records)
-        self._replace(connection, occurrences, change.occurrences)
-        gone = sum(_end(connection, change, ended) for ended in chunks(change.ended, PAIRS))
-        if change.unread:
-            connection.execute(self._noting, [asdict(row) for row in change.unread])
-        self._replace(connection, cursors, change.cursors)
-        return gone
+    @contextmanager
+    def _look(self) -> Iterator[Books]:
+        with self._reading() as connection:
+            yield SqlBooks(connection, self._writers, self._seals.audit)
 
-    def _replace(self, connection: Connection, table: Table, rows: list[Any]) -> None:
-        if rows:
-            connection.execute(self._replacing[table], [asdict(row) for row in rows])
+    @contextmanager
+    def _change(self) -> Iterator[Books]:
+        with self._writing() as connection:
+            self._database.alone(connection)
+            yield SqlBooks(connection, self._writers, self._seals.audit)
 
     def _listing(self, ids: Select[Any], read: Reader) -> Iterator[Any]:
         """Rows in the order of `ids`. The list of keys is read at once, so that it does not shift while it is shown;
@@ -208,11 +211,26 @@ class SqlStore:
             yield from page
 
 
-def _replacing(database: Database, table: Table) -> Insert:
-    """Write rows in the place of those with the same keys."""
-    insert = database.insert(table)
-    values = {column.name: insert.excluded[column.name] for column in table.c if not column.primary_key}
-    return insert.on_conflict_do_update(index_elements=["id"], set_=values)
+class _Tables:
+    """How a database writes what `settle` works out."""
+
+    def __init__(self, database: Database) -> None:
+        self._incidents = Writer(database, incidents)
+        self._records = Writer(database, records)
+        self._occurrences = Writer(database, occurrences, coalesce=("sealed",))
+        self._cursors = Writer(database, cursors)
+        self._noting = _noting(database)
+
+    def write(self, connection: Connection, change: Change) -> int:
+        """Write a change; how many occurrences the end of passes made gone."""
+        self._incidents.put(connection, change.incidents)
+        self._records.put(connection, change.records)
+        self._occurrences.put(connection, change.occurrences)
+        gone = sum(_end(connection, change, ended) for ended in chunks(change.ended, PAIRS))
+        if change.unread:
+            connection.execute(self._noting, [asdict(row) for row in change.unread])
+        self._cursors.put(connection, change.cursors)
+        return gone
 
 
 def _noting(database: Database) -> Insert:

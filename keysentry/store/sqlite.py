@@ -14,9 +14,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import sqlite
@@ -32,6 +33,8 @@ _WRITES = {"keysentry_writes": True}
 
 class SqliteDatabase:
     """The `Database` protocol on a file, which is made, readable by its owner only, if it is not there."""
+
+    shared = False
 
     def __init__(self, path: Path) -> None:
         path = path.resolve()  # the lock must be the same by whatever name the file is called
@@ -65,6 +68,13 @@ class SqliteDatabase:
     def insert(self, table: Table) -> sqlite.Insert:
         """See `Database`."""
         return sqlite.insert(table)
+
+    def put(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], conflict: str) -> None:
+        """See `Database`."""
+        names = ", ".join(f'"{column.name}"' for column in table.c)
+        marks = ", ".join("?" * len(table.c))
+        statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}"  # noqa: S608  names of ours
+        connection.exec_driver_sql(statement, list(rows))
 
     @contextmanager
     def hold(self, source: str) -> Iterator[None]:

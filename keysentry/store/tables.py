@@ -6,7 +6,6 @@ them. Text is given back exactly as it came, also where a database would refuse 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -18,22 +17,32 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
     TypeDecorator,
+    text,
 )
+
+from keysentry.store import exact
 
 __all__ = [
     "ExactText",
+    "action_incidents",
+    "actions",
     "cursors",
+    "events",
     "holders",
+    "holds",
     "incidents",
     "meta",
     "metadata",
     "occurrences",
+    "receipts",
     "records",
+    "revoked",
     "sources",
     "unread",
 ]
@@ -46,6 +55,11 @@ _STANDING = re.compile("\x1a([0-9a-f]{4})")
 def stored(text: str) -> str:
     """Text as the databases take it: what they refuse (NUL, half characters of file names) as a mark and its code."""
     return _REFUSED.sub(lambda found: f"{_MARK}{ord(found[0]):04x}", text)
+
+
+def refused(text: str) -> bool:
+    """Whether the databases would not take a text as it is."""
+    return _REFUSED.search(text) is not None
 
 
 def restored(text: str) -> str:
@@ -69,18 +83,18 @@ class ExactText(TypeDecorator[str]):
 
 
 class WordList(TypeDecorator[list[str]]):
-    """A list of texts, as JSON in ASCII."""
+    """A list of texts, as JSON."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: list[str] | None, dialect: Any) -> str | None:
         """Into the database."""
-        return value if value is None else json.dumps(value, separators=(",", ":"))
+        return value if value is None else exact.encode(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Any) -> list[str] | None:
         """Out of it."""
-        return value if value is None else list(json.loads(value))
+        return value if value is None else exact.decode(value, list[str])
 
 
 _KEY = String(32)
@@ -92,7 +106,7 @@ meta = Table(
     Column("name", String(64), primary_key=True),
     Column("value", Text, nullable=False),
 )
-"""What the store as a whole is about: the id of its fingerprint key."""
+"""What the store as a whole is about: the id of its fingerprint key, and where the audit trail ends."""
 
 incidents = Table(
     "incidents",
@@ -113,6 +127,9 @@ incidents = Table(
     Column("first_seen", Double, nullable=False),
     Column("last_seen", Double, nullable=False),
     Column("words", ExactText, nullable=False),
+    Column("until", Double),
+    Column("state_reason", ExactText, nullable=False, server_default=""),
+    Column("assessment", ExactText),
     Index("incidents_by_time", "last_seen", "id"),
 )
 """One secret each, by its keyed fingerprint. The secret itself is only here as its mask."""
@@ -155,23 +172,23 @@ occurrences = Table(
     Column("last_seen", Double, nullable=False),
     Column("gone", Double),
     Column("words", ExactText, nullable=False),
+    Column("sealed", LargeBinary),
     Index("occurrences_by_incident", "incident", "gone"),
     Index("occurrences_by_record", "record_id", "scan", "incident"),
     Index("occurrences_by_source", "source", "incident"),
 )
-"""Where an incident's secret was seen."""
+"""Where an incident's secret was seen; `sealed` is the exact place and the secret, if there is a seal key."""
 
 cursors = Table(
     "cursors",
     metadata,
     Column("id", _KEY, primary_key=True),
     Column("source", ExactText, nullable=False),
-    Column("unit", ExactText, nullable=False),
-    Column("value", ExactText, nullable=False),
+    Column("covered", LargeBinary, nullable=False),
     Column("time", Double, nullable=False),
     Index("cursors_by_source", "source"),
 )
-"""How far each unit was read, in the source's own words."""
+"""How far each unit was read, in the source's own words, which nobody can read without the installation's key."""
 
 unread = Table(
     "unread",
@@ -205,3 +222,107 @@ holders = Table(
     Column("holder", ExactText, nullable=False),
 )
 """Which process reads a source. PostgreSQL only; the lock itself is its session's."""
+
+LATE = text("due_by IS NOT NULL AND NOT escalated AND state NOT IN ('done', 'rejected', 'cancelled')")
+"""Actions whose deadline can still be missed. The databases only use an index for a condition that is written alike."""
+
+actions = Table(
+    "actions",
+    metadata,
+    Column("id", ExactText, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("subject", ExactText, nullable=False),
+    Column("record", ExactText, nullable=False),
+    Column("incidents", Text, nullable=False),
+    Column("rounds", Text, nullable=False),
+    Column("target", ExactText, nullable=False),
+    Column("source", ExactText, nullable=False),
+    Column("platform", ExactText, nullable=False),
+    Column("playbook", ExactText, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("actor", ExactText, nullable=False),
+    Column("reason", ExactText, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("updated", Double, nullable=False),
+    Column("due_from", Double, nullable=False),
+    Column("due_by", Double),
+    Column("attempts", Integer, nullable=False),
+    Column("approved_by", ExactText, nullable=False),
+    Column("note", ExactText, nullable=False),
+    Column("escalated", Boolean, nullable=False),
+    Column("worker", ExactText, nullable=False),
+    Column("leased_until", Double, nullable=False),
+    Column("interrupted", Boolean, nullable=False),
+    Index("actions_due", "state", "rank", "due_from"),
+    Index("actions_late", "due_by", sqlite_where=LATE, postgresql_where=LATE),
+)
+"""What is done, or to be done. Lists and settings are JSON; `rank` and `stage` follow from the kind (`outbox`)."""
+
+action_incidents = Table(
+    "action_incidents",
+    metadata,
+    Column("action", ExactText, primary_key=True),
+    Column("incident", ExactText, primary_key=True),
+    Column("round", Integer, nullable=False),
+    Index("action_incidents_by_incident", "incident", "round"),
+)
+"""Which incidents an action belongs to, and how often each had come back by then."""
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("source", ExactText, nullable=False),
+    Column("platform", ExactText, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("incidents", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("note", ExactText, nullable=False),
+    Column("version", ExactText, nullable=False),
+    Column("place", LargeBinary, nullable=False),
+    Column("original", LargeBinary, nullable=False),
+    Column("action", ExactText, nullable=False),
+)
+"""Records that were held, by their keys; `place` and `original` are sealed."""
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("action", ExactText, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("time", Double, nullable=False),
+    Column("receipt", Text, nullable=False),
+    Column("undo", LargeBinary),
+)
+"""What came of actions (JSON), in the order of `number`; `undo` is sealed."""
+
+revoked = Table(
+    "revoked",
+    metadata,
+    Column("fingerprint", ExactText, primary_key=True),
+    Column("incident", ExactText, nullable=False),
+    Column("time", Double, nullable=False),
+)
+"""Secrets that are known to be revoked, for ever."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("time", Double, nullable=False),
+    Column("actor", ExactText, nullable=False),
+    Column("name", ExactText, nullable=False),
+    Column("incident", ExactText, nullable=False),
+    Column("action", ExactText, nullable=False),
+    Column("reason", ExactText, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("events_by_incident", "incident", "number"),
+    Index("events_by_action", "action"),
+)
+"""The audit trail (`audit`)."""

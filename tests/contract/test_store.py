@@ -12,13 +12,14 @@ import pytest
 from keysentry.errors import HeldError, StoreError
 from keysentry.model.cursor import Cursor
 from keysentry.model.finding import Severity
-from keysentry.model.incident import Incident, SourceStatus, State
+from keysentry.model.incident import Incident, SourceStatus
+from keysentry.model.lifecycle import State
 from keysentry.model.location import Exposure
 from keysentry.model.sensitive import Sensitive
 from keysentry.store import open_store
 from keysentry.store.base import IncidentQuery, Store
 from tests.servers.postgres import postgres, postgres_url
-from tests.store.making import KEY_ID, batch, dump, forged, found, sighting
+from tests.store.making import KEY, batch, dump, forged, found, sighting
 
 __all__ = ["postgres", "postgres_url"]
 
@@ -33,7 +34,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         "sqlite": lambda: f"sqlite:///{tmp_path}/store.db",
         "postgresql": lambda: str(request.getfixturevalue("postgres_url")),
     }
-    store = open_store(urls[request.param](), key_id=KEY_ID)
+    store = open_store(urls[request.param](), key=KEY)
     yield store
     store.close()
 
@@ -171,7 +172,7 @@ def test_a_repeated_batch_is_no_news_after_a_change_of_state(store: Store) -> No
     edited = batch(sighting("M1", "s1", found(1)), sighting("M1", "s2", found(2)), time=100.0)
     store.commit(edited)
     for incident in store.incidents():
-        store.set_state(incident.id, "closed", 101.0)
+        store.move(incident.id, "closed", actor="ann", reason="done", time=101.0)
     before = dump(store)
     assert store.commit(edited).reopened == ()
     assert dump(store) == before
@@ -297,7 +298,8 @@ def test_only_a_new_or_returned_place_reopens_what_was_ended(store: Store, how: 
         (id,) = store.commit(batch(sighting(f"{state} 1", "s1", found(number)), time=100.0)).new
         if how == "back":
             store.commit(batch(sighting(f"{state} 1", "s2"), time=101.0))
-        store.set_state(id, state, 102.0)
+        if state != "open":
+            store.move(id, state, actor="ann", reason="done", time=102.0)
         assert id in [one.id for one in store.incidents(IncidentQuery(states=(state,)))]
 
         record = f"{state} 2" if how == "new" else f"{state} 1"
@@ -315,7 +317,7 @@ def test_only_a_new_or_returned_place_reopens_what_was_ended(store: Store, how: 
 
 def test_a_state_of_an_unknown_incident_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="no such incident"):
-        store.set_state("inc_nothing", "closed", 1.0)
+        store.move("inc_nothing", "closed", actor="ann", reason="done", time=1.0)
 
 
 # Asking.
@@ -331,7 +333,7 @@ def test_each_field_of_a_query_narrows_it(store: Store) -> None:
     store.commit(batch(sighting("M4", "s", c), time=103.0))
     ids = {finding.title: incident.id for finding in (a, b, c) for incident in store.incidents()
            if incident.title == finding.title}  # fmt: skip
-    store.set_state(ids["Beta"], "closed", 104.0)
+    store.move(ids["Beta"], "closed", actor="ann", reason="done", time=104.0)
 
     def titles(**query: object) -> list[str]:
         return [one.title for one in store.incidents(IncidentQuery(**query))]  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from keysentry import Scanner
 from keysentry.errors import InputError, SourceError, StoreError
 from keysentry.model.cursor import Cursor
 from keysentry.model.finding import Skipped
-from keysentry.model.incident import Batch, Committed
+from keysentry.model.incident import Batch, Committed, Planner
 from keysentry.model.record import Part, Record, Unit
 from keysentry.pipeline import BatchLimits, Pipeline
 from keysentry.rules.forge import forge
@@ -27,7 +27,7 @@ def scanner() -> Scanner:
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    store = open_store("memory:", key_id="test")
+    store = open_store("memory:", key=b"test")
     yield store
     store.close()
 
@@ -164,11 +164,11 @@ class Failing:
         self._store = store
         self._times = times
 
-    def commit(self, batch: Batch) -> Committed:
+    def commit(self, batch: Batch, planner: Planner | None = None) -> Committed:
         if self._times:
             self._times -= 1
             raise StoreError("the disk is full")
-        return self._store.commit(batch)
+        return self._store.commit(batch, planner)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)

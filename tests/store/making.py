@@ -17,7 +17,6 @@ from keysentry.rules.forge import forge
 from keysentry.store.base import Store
 
 KEY = b"the key of these tests"
-KEY_ID = "key-of-tests"
 
 
 def forged(seed: int) -> str:

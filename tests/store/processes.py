@@ -14,7 +14,7 @@ import sys
 from tests.store.making import *
 from keysentry.store import open_store
 
-store = open_store(sys.argv[1], key_id=KEY_ID)
+store = open_store(sys.argv[1], key=KEY)
 start = int((store.cursor("chat", "C1") or Cursor("-1")).value) + 1
 with store.hold("chat"):
     for number in range(start, 100_000):

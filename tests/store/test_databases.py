@@ -19,6 +19,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from msgspec.structs import replace
 from sqlalchemy import create_engine, func, inspect, select, text
 from sqlalchemy.engine import Engine
 
@@ -30,7 +31,7 @@ from keysentry.store import open_store
 from keysentry.store.migrations import FOLDER, HEAD
 from keysentry.store.tables import metadata
 from tests.servers.postgres import postgres, postgres_url
-from tests.store.making import KEY_ID, batch, dump, found, sighting
+from tests.store.making import KEY, batch, dump, found, sighting
 from tests.store.processes import WRITER, line, output, python
 from tests.store.test_histories import driver, rows
 
@@ -52,12 +53,12 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 def test_what_was_stored_is_there_when_it_is_opened_again(url: str) -> None:
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
     store.commit(batch(sighting("M1", "s1", found(1)), cursor="1", unread=(("C1", "x", "broken", False),)))
-    store.set_state(next(store.incidents()).id, "closed", 101.0)
+    store.move(next(store.incidents()).id, "closed", actor="ann", reason="done", time=101.0)
     before = dump(store)
     store.close()
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
     assert dump(store) == before
     assert store.commit(batch(sighting("M1", "s1", found(1)), cursor="1")).occurrences == 0
     assert len(store.commit(batch(sighting("M2", "s1", found(1)))).reopened) == 1
@@ -77,7 +78,7 @@ def test_the_steps_make_the_tables_that_the_code_uses(url: str, engine: Engine, 
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, HEAD)
-    open_store(url, key_id=KEY_ID).close()
+    open_store(url, key=KEY).close()
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD
@@ -90,7 +91,7 @@ def test_a_store_that_is_new_or_up_to_date_is_opened_without_alembic(url: str) -
 import sys
 from keysentry.store import open_store
 
-open_store(sys.argv[1], key_id="key").close()
+open_store(sys.argv[1], key=b"another key").close()
 print("alembic" in sys.modules)
 """
     assert output(python(code, url)) == "False\n"
@@ -103,36 +104,36 @@ import sys
 from tests.store.making import *
 from keysentry.store import open_store
 
-store = open_store(sys.argv[1], key_id=KEY_ID)
+store = open_store(sys.argv[1], key=KEY)
 store.commit(batch(sighting("M1", "s", found(1)), source=sys.argv[2], cursor="1"))
 store.close()
 """
     for process in [python(code, url, f"source-{number}") for number in range(4)]:
         output(process)
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
     assert next(store.incidents()).places == 4
     store.close()
 
 
 def test_a_store_of_a_newer_version_is_left_alone(url: str, engine: Engine) -> None:
-    open_store(url, key_id=KEY_ID).close()
+    open_store(url, key=KEY).close()
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreError, match=r"newer version.*9999.*pip install --upgrade keysentry"):
-        open_store(url, key_id=KEY_ID)
+        open_store(url, key=KEY)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
 
 def test_a_store_of_another_key_says_which_setting_to_look_at(url: str) -> None:
-    open_store(url, key_id=KEY_ID).close()
+    open_store(url, key=KEY).close()
     with pytest.raises(StoreError, match=r"another fingerprint key.*KEYSENTRY_KEY"):
-        open_store(url, key_id="another")
-    open_store(url, key_id=KEY_ID).close()
+        open_store(url, key=b"another key")
+    open_store(url, key=KEY).close()
 
 
 def test_records_in_which_nothing_was_found_cost_no_row(url: str, engine: Engine) -> None:
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
     store.commit(batch(*(sighting(f"M{number}", "s1") for number in range(1000)), cursor="1"))
     store.commit(batch(sighting("M1", "s2", found(1)), *(sighting(f"M{number}", "s2") for number in range(2, 1000))))
     store.close()
@@ -140,12 +141,12 @@ def test_records_in_which_nothing_was_found_cost_no_row(url: str, engine: Engine
         counts = {
             table.name: connection.scalar(select(func.count()).select_from(table)) for table in metadata.tables.values()
         }
-    expected = {"meta": 1, "incidents": 1, "records": 1, "occurrences": 1, "cursors": 1}
+    expected = {"meta": 2, "incidents": 1, "records": 1, "occurrences": 1, "cursors": 1, "events": 1}
     assert {name: count for name, count in counts.items() if count} == expected
 
 
 def test_a_record_remembers_no_more_passes_than_it_must(url: str) -> None:
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
     for number in range(40):
         store.commit(batch(sighting("M1", f"s{number}", found(1, start=number)), time=float(number)))
     for start in range(40):
@@ -155,7 +156,7 @@ def test_a_record_remembers_no_more_passes_than_it_must(url: str) -> None:
     store.close()
     before = rows(url)
     assert sorted((len(row[2]), len(row[3])) for row in before["records"]) == [(32, 32), (50, 1)]
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
     store.commit(edits)
     store.close()
     assert rows(url) == before
@@ -187,7 +188,7 @@ def test_no_secret_is_in_any_row_or_byte(url: str, tmp_path: Path) -> None:
         reasons=(everywhere,),
         companions=(("other", Sensitive(secrets[1])),),
     )
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
     unread = ((everywhere, everywhere, everywhere, True),)
     store.commit(batch(sighting(everywhere, "s1", finding, unit=everywhere), unread=unread, cursor="1"))
     told = repr(dump(store))
@@ -224,7 +225,7 @@ def fail_at(engine: Engine, table: str, *, fail: bool) -> None:
 
 @pytest.mark.parametrize("table", ["incidents", "records", "occurrences", "unread", "cursors"])
 def test_a_commit_that_fails_leaves_nothing(url: str, engine: Engine, table: str) -> None:
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
     store.commit(batch(sighting("M1", "s1", found(1), found(2, start=60)), cursor="1"))
     before = dump(store), rows(url)
     wanted = batch(
@@ -241,9 +242,12 @@ def test_a_commit_that_fails_leaves_nothing(url: str, engine: Engine, table: str
 
 
 def test_a_batch_that_cannot_be_stored_leaves_nothing(url: str) -> None:
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
+    finding = found(1)
+    odd = replace(finding, location=replace(finding.location, line=object()))
     with pytest.raises(StoreError):
-        store.commit(batch(sighting("M1", "s1", found(1)), cursors=(("C1", Cursor(object())),)))  # type: ignore[arg-type]
+        store.commit(batch(sighting("M1", "s1", odd), cursor="1"))
+    assert store.cursor("chat", "C1") is None
     assert dump(store)["incidents"] == []
     store.commit(batch(sighting("M1", "s1", found(1)), cursor="1"))
     store.close()
@@ -252,7 +256,7 @@ def test_a_batch_that_cannot_be_stored_leaves_nothing(url: str) -> None:
 def test_a_process_killed_while_it_commits_loses_nothing_it_was_told_is_stored(url: str) -> None:
     """And leaves nothing half stored: whatever the cursor says is there whole, and nothing after it."""
     rng = random.Random(11)
-    open_store(url, key_id=KEY_ID).close()
+    open_store(url, key=KEY).close()
     told = -1
     for _ in range(5):
         process = python(WRITER, url)
@@ -261,7 +265,7 @@ def test_a_process_killed_while_it_commits_loses_nothing_it_was_told_is_stored(u
         process.kill()
         told = max(told + 1, *map(int, process.communicate()[0].split()))
 
-        store = open_store(url, key_id=KEY_ID)
+        store = open_store(url, key=KEY)
         cursor = store.cursor("chat", "C1")
         assert cursor is not None
         reached = int(cursor.value)
@@ -282,16 +286,16 @@ def test_another_process_that_holds_is_named(url: str) -> None:
 import sys
 import time
 from keysentry.store import open_store
-from tests.store.making import KEY_ID
+from tests.store.making import KEY
 
-store = open_store(sys.argv[1], key_id=KEY_ID)
+store = open_store(sys.argv[1], key=KEY)
 with store.hold("chat"):
     print("held", flush=True)
     time.sleep(60)
 """
     process = python(code, url)
     assert line(process) == "held"
-    store = open_store(url, key_id=KEY_ID)
+    store = open_store(url, key=KEY)
     pattern = re.compile(rf"process {process.pid} on \S+ holds it since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
     with pytest.raises(HeldError, match=pattern), store.hold("chat"):
         pass

@@ -11,14 +11,14 @@ import pytest
 from keysentry.errors import ConfigError, MissingExtraError
 from keysentry.store import open_store
 from keysentry.store.settle import incident_id
-from tests.store.making import KEY_ID, batch
+from tests.store.making import KEY, batch
 from tests.store.processes import output, python
 
 
 def test_without_a_url_it_is_a_file_in_the_users_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    store = open_store("", key_id=KEY_ID)
+    store = open_store("", key=KEY)
     store.commit(batch(cursor="1"))
     store.close()
     assert [file.parent.name for file in tmp_path.rglob("keysentry.db")] == ["keysentry"]
@@ -27,8 +27,8 @@ def test_without_a_url_it_is_a_file_in_the_users_data_folder(tmp_path: Path, mon
 def test_a_path_may_begin_at_home_or_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    open_store("sqlite:///~/home.db", key_id=KEY_ID).close()
-    open_store("sqlite:///here.db", key_id=KEY_ID).close()
+    open_store("sqlite:///~/home.db", key=KEY).close()
+    open_store("sqlite:///here.db", key=KEY).close()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["here.db", "home.db"]
 
 
@@ -50,7 +50,7 @@ def test_a_path_may_begin_at_home_or_here(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_another_url_is_refused_with_those_that_there_are(url: str) -> None:
     with pytest.raises(ConfigError, match="sqlite:///path") as caught:
-        open_store(url, key_id=KEY_ID)
+        open_store(url, key=KEY)
     assert "word" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -64,7 +64,7 @@ from keysentry.errors import MissingExtraError
 from keysentry.store import open_store
 
 try:
-    open_store("postgresql://host/db", key_id="key")
+    open_store("postgresql://host/db", key=b"key")
 except MissingExtraError as error:
     print(error)
 """

@@ -11,7 +11,7 @@ from keysentry.model.cursor import Cursor
 from keysentry.store import open_store
 from keysentry.store.base import Store
 from tests.servers.postgres import Postgres, postgres, postgres_url
-from tests.store.making import KEY_ID, batch, dump, found, sighting
+from tests.store.making import KEY, batch, dump, found, sighting
 
 __all__ = ["postgres", "postgres_url"]
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("postgres")
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[Store]:
     """A store in an empty database."""
-    store = open_store(postgres_url, key_id=KEY_ID)
+    store = open_store(postgres_url, key=KEY)
     yield store
     store.close()
 
@@ -29,7 +29,7 @@ def store(postgres_url: str) -> Iterator[Store]:
 @pytest.fixture
 def other(postgres_url: str, store: Store) -> Iterator[Store]:
     """Another daemon's view of the same store."""
-    other = open_store(postgres_url, key_id=KEY_ID)
+    other = open_store(postgres_url, key=KEY)
     yield other
     other.close()
 
@@ -60,11 +60,11 @@ def test_a_server_that_stops_is_told_and_forgotten_once_it_is_back(store: Store,
 
 
 def test_an_error_does_not_tell_the_password(postgres: Postgres, postgres_url: str) -> None:
-    store = open_store(postgres_url, key_id=KEY_ID)
+    store = open_store(postgres_url, key=KEY)
     password = postgres_url.split(":")[2].partition("@")[0]
     wrong = postgres_url.replace(password, "not-the-password")
     with pytest.raises(StoreError, match=r"no connection: .*password authentication failed.*user, password") as refused:
-        open_store(f"{wrong}?application_name={password}", key_id=KEY_ID)
+        open_store(f"{wrong}?application_name={password}", key=KEY)
     postgres.stop()
     try:
         with pytest.raises(StoreError, match=r"no connection: .*is it running") as lost:
@@ -80,7 +80,7 @@ def test_an_error_does_not_tell_the_password(postgres: Postgres, postgres_url: s
 
 def test_a_database_that_is_not_there_is_told(postgres_url: str) -> None:
     with pytest.raises(StoreError, match=r"no connection: .*_missing.*does not exist.*database in the store's url"):
-        open_store(f"{postgres_url}_missing", key_id=KEY_ID)
+        open_store(f"{postgres_url}_missing", key=KEY)
 
 
 def test_a_user_who_may_not_make_tables_is_told(postgres: Postgres, postgres_url: str) -> None:
@@ -89,7 +89,7 @@ def test_a_user_who_may_not_make_tables_is_told(postgres: Postgres, postgres_url
     postgres.execute(f"CREATE ROLE looker LOGIN PASSWORD '{word}'")
     address = postgres_url.partition("@")[2]
     with pytest.raises(StoreError, match=r"may not do this.*create and write tables"):
-        open_store(f"postgresql://looker:{word}@{address}", key_id=KEY_ID)
+        open_store(f"postgresql://looker:{word}@{address}", key=KEY)
 
 
 def test_a_server_that_takes_no_writes_is_told(store: Store, postgres: Postgres, postgres_url: str) -> None:

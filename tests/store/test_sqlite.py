@@ -13,7 +13,7 @@ import pytest
 from keysentry.errors import HeldError, StoreError
 from keysentry.model.cursor import Cursor
 from keysentry.store import open_store
-from tests.store.making import KEY_ID, batch, dump, found, sighting
+from tests.store.making import KEY, batch, dump, found, sighting
 from tests.store.processes import output, python
 
 
@@ -23,7 +23,7 @@ def url_of(path: Path) -> str:
 
 def test_the_file_is_its_owners_alone_and_its_folder_is_made(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "store.db"
-    store = open_store(url_of(path), key_id=KEY_ID)
+    store = open_store(url_of(path), key=KEY)
     store.commit(batch(cursor="1"))
     with store.hold("chat"):
         files = sorted(file.name for file in path.parent.iterdir())
@@ -37,7 +37,7 @@ def test_the_file_is_its_owners_alone_and_its_folder_is_made(tmp_path: Path) -> 
 
 def test_commits_outlast_a_power_cut(tmp_path: Path) -> None:
     """As far as that can be seen without one: the log is written ahead, and synced at each commit (2 is FULL)."""
-    store = open_store(url_of(tmp_path / "store.db"), key_id=KEY_ID)
+    store = open_store(url_of(tmp_path / "store.db"), key=KEY)
     with store._reading() as connection:  # type: ignore[attr-defined]
         told = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
         assert told == ["wal", 2]
@@ -54,7 +54,7 @@ from keysentry.store import open_store
 from tests.store.making import *
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-store = open_store(sys.argv[1], key_id=KEY_ID)
+store = open_store(sys.argv[1], key=KEY)
 store.commit(batch(sighting("M0", "s", found(0)), cursor="0"))
 before = dump(store)
 large = batch(*(sighting(f"M{number}", "s", found(number % 9)) for number in range(1, 3000)), cursor="1")
@@ -88,7 +88,7 @@ from keysentry.errors import StoreError
 from keysentry.store import open_store
 from tests.store.making import *
 
-store = open_store(sys.argv[1], key_id=KEY_ID)
+store = open_store(sys.argv[1], key=KEY)
 store.commit(batch(sighting("M0", "s", found(0)), cursor="0"))
 before = dump(store)
 nothing = os.open("/dev/null", os.O_RDONLY)
@@ -121,13 +121,13 @@ from keysentry.errors import StoreError
 from keysentry.store import open_store
 from tests.store.making import *
 
-open_store(sys.argv[1] + "-mine", key_id=KEY_ID).close()
+open_store(sys.argv[1] + "-mine", key=KEY).close()
 if os.geteuid() == 0:  # root may write everything
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
 try:
-    store = open_store(sys.argv[1], key_id=KEY_ID)
+    store = open_store(sys.argv[1], key=KEY)
     try:
         store.commit(batch(cursor="1"))
     finally:
@@ -141,7 +141,7 @@ def test_a_file_that_may_not_be_written_is_told() -> None:
     # Not in pytest's own folder: nobody else may enter that.
     with tempfile.TemporaryDirectory(prefix="keysentry-store-") as folder:
         path = Path(folder, "store.db")
-        open_store(url_of(path), key_id=KEY_ID).close()
+        open_store(url_of(path), key=KEY).close()
         path.chmod(0o444)
         Path(folder).chmod(0o755)
         told = output(python(READ_ONLY, url_of(path)))
@@ -152,27 +152,27 @@ def test_a_file_that_may_not_be_written_is_told() -> None:
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file/store\.db: the file cannot be made: .*name another file"):
-        open_store(url_of(tmp_path / "file" / "store.db"), key_id=KEY_ID)
+        open_store(url_of(tmp_path / "file" / "store.db"), key=KEY)
 
 
 def test_a_file_that_is_something_else_is_told_and_left(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(b"something that a person wrote" * 100)
     with pytest.raises(StoreError, match=r"store\.db: the file is no SQLite database \(name another"):
-        open_store(url_of(path), key_id=KEY_ID)
+        open_store(url_of(path), key=KEY)
     assert path.read_bytes() == b"something that a person wrote" * 100
 
 
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    store = open_store(url_of(path), key_id=KEY_ID)
+    store = open_store(url_of(path), key=KEY)
     store.commit(batch(*(sighting(f"M{number}", "s", found(number)) for number in range(200))))
     store.close()
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * (path.stat().st_size - 4096))
     with pytest.raises(StoreError, match=r"the file is damaged.*backup"):
-        store = open_store(url_of(path), key_id=KEY_ID)
+        store = open_store(url_of(path), key=KEY)
 
 
 def test_a_database_that_is_someone_elses_gets_its_tables_beside_theirs(tmp_path: Path) -> None:
@@ -180,16 +180,16 @@ def test_a_database_that_is_someone_elses_gets_its_tables_beside_theirs(tmp_path
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE notes (text)")
     connection.close()
-    store = open_store(url_of(path), key_id=KEY_ID)
+    store = open_store(url_of(path), key=KEY)
     store.commit(batch(sighting("M1", "s", found(1))))
     assert len(dump(store)["incidents"]) == 1
     store.close()
 
 
 def test_two_stores_on_one_file_do_not_both_read(tmp_path: Path) -> None:
-    first = open_store(url_of(tmp_path / "store.db"), key_id=KEY_ID)
+    first = open_store(url_of(tmp_path / "store.db"), key=KEY)
     (tmp_path / "link.db").symlink_to(tmp_path / "store.db")
-    second = open_store(url_of(tmp_path / "link.db"), key_id=KEY_ID)
+    second = open_store(url_of(tmp_path / "link.db"), key=KEY)
     with first.hold("chat"), first.hold("mail"):
         with pytest.raises(HeldError, match=f"process {os.getpid()} .* share a PostgreSQL store"), second.hold("drive"):
             pass
@@ -202,11 +202,11 @@ def test_two_stores_on_one_file_do_not_both_read(tmp_path: Path) -> None:
 
 
 def test_a_hold_ends_with_its_store(tmp_path: Path) -> None:
-    first = open_store(url_of(tmp_path / "store.db"), key_id=KEY_ID)
+    first = open_store(url_of(tmp_path / "store.db"), key=KEY)
     hold = first.hold("chat")
     hold.__enter__()
     first.close()
-    second = open_store(url_of(tmp_path / "store.db"), key_id=KEY_ID)
+    second = open_store(url_of(tmp_path / "store.db"), key=KEY)
     with second.hold("chat"):
         hold.__exit__(None, None, None)
     second.close()
@@ -219,9 +219,9 @@ import os
 import sys
 import time
 from keysentry.store import open_store
-from tests.store.making import KEY_ID
+from tests.store.making import KEY
 
-store = open_store(sys.argv[1], key_id=KEY_ID)
+store = open_store(sys.argv[1], key=KEY)
 hold = store.hold("chat")
 hold.__enter__()
 child = os.fork()
@@ -236,7 +236,7 @@ os._exit(0)
     url = url_of(tmp_path / "store.db")
     child = int(output(python(code, url)))
     try:
-        store = open_store(url, key_id=KEY_ID)
+        store = open_store(url, key=KEY)
         with store.hold("chat"):
             store.commit(batch(cursor="1"))
         store.close()
@@ -248,7 +248,7 @@ os._exit(0)
 def test_a_file_another_process_keeps_locked_is_told_in_the_end(tmp_path: Path) -> None:
     """With the patience of the store shortened: it would wait half a minute."""
     path = tmp_path / "store.db"
-    store = open_store(url_of(path), key_id=KEY_ID)
+    store = open_store(url_of(path), key=KEY)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with store._reading() as connection:  # type: ignore[attr-defined]

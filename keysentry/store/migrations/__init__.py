@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision that this version of keysentry works with."""
 FOLDER = Path(__file__).parent

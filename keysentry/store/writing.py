@@ -1,0 +1,79 @@
+"""Writing rows by the hundred: one statement a table, its values taken from rows without detours.
+
+A commit of a thousand findings writes some thousands of rows. SQLAlchemy's way from a row to a driver's values costs
+more than the databases need for them, so this is the one place that speaks to the drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Table
+
+from keysentry.store import exact
+from keysentry.store.tables import ExactText, WordList, refused, stored
+
+if TYPE_CHECKING:
+    from keysentry.store.database import Database
+
+Values = tuple[Any, ...]
+
+
+class Writer:
+    """Puts rows into one table.
+
+    `instead` says what happens to a row whose key is there already: `replace` all of it but its key; `keep` what is
+    there; `fail`. `coalesce` names columns whose value stays where the new row has none. `take` gives the values of a
+    row in the order of the table's columns; without it a row has attributes with their names.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        table: Table,
+        instead: str = "replace",
+        *,
+        coalesce: Sequence[str] = (),
+        take: Callable[[Any], Values] | None = None,
+    ) -> None:
+        self._database = database
+        self._table = table
+        columns = list(table.c)
+        names = [column.name for column in columns]
+        self._take = take or attrgetter(*names)
+        self._texts = [at for at, column in enumerate(columns) if isinstance(column.type, ExactText)]
+        self._lists = [at for at, column in enumerate(columns) if isinstance(column.type, WordList)]
+        self._conflict = _conflict(table, instead, coalesce)
+
+    def put(self, connection: Connection, rows: Iterable[Any]) -> None:
+        """Write rows, each of another key."""
+        values = [self._values(row) for row in rows]
+        if values:
+            self._database.put(connection, self._table, values, self._conflict)
+
+    def _values(self, row: Any) -> Values:
+        values = self._take(row)
+        odd = refused("".join([values[at] or "" for at in self._texts]))
+        if not odd and not self._lists:
+            return values
+        changed = list(values)
+        for at in self._lists:
+            changed[at] = exact.encode(values[at]).decode()
+        for at in self._texts if odd else ():
+            changed[at] = None if values[at] is None else stored(values[at])
+        return tuple(changed)
+
+
+def _conflict(table: Table, instead: str, coalesce: Sequence[str]) -> str:
+    """What follows the values of an `INSERT`, the same for SQLite and PostgreSQL."""
+    if instead == "fail":
+        return ""
+    keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
+    if instead == "keep":
+        return f" ON CONFLICT ({keys}) DO NOTHING"
+    names = [column.name for column in table.c if not column.primary_key]
+    values = {name: f'excluded."{name}"' for name in names}
+    values |= {name: f'coalesce({values[name]}, {table.name}."{name}")' for name in coalesce}
+    return f" ON CONFLICT ({keys}) DO UPDATE SET " + ", ".join(f'"{name}" = {value}' for name, value in values.items())
