@@ -17,7 +17,7 @@ from keysentry.checks import CHECKS
 from keysentry.errors import ForgeError, RuleError
 from keysentry.rules.forge import forge
 from keysentry.rules.keyed import full_pattern
-from keysentry.rules.schema import Rule
+from keysentry.rules.schema import Request, Rule
 
 
 class Issue(msgspec.Struct, frozen=True):
@@ -34,6 +34,13 @@ _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:\.[a-z0-9]+(?:-[a-z0-9]+)*)+")
 _UNBOUNDED = re.compile(r"(?<!\\)(?:\\\\)*(?:[*+](?![^\[\]]*\])|\{\d+,\})")
 _ANCHORED = re.compile(r"(?<!\\)(?:\\\\)*(?:\\[AZz]|[\^$](?![^\[\]]*\]))")
 
+_HOST = re.compile(
+    r"(?:(?:[0-9a-z-]|\{[a-z][a-z0-9_-]*\})+\.)?[0-9a-z-]+(?:\.[0-9a-z-]+)+(?::[0-9]{1,5})?(?=[/?]|$)"
+    r"|\{[a-z][a-z0-9_-]*\}(?=[/?]|$)"
+)
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_-]{0,40})\}")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_WHERE = re.compile(r"(?:header|xml):[0-9A-Za-z_-]+|[^.\[\]:\s]+(?:\.[^.\[\]:\s]+|\[[0-9]+\])*")
 _BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*(?:\\[1-9]|\(\?P=)")
 
 
@@ -114,14 +121,48 @@ def _forges(rule: Rule) -> Iterator[Issue]:
         yield Issue("error", "forge", "forge", str(error))
 
 
-def _documented(rule: Rule) -> Iterator[Issue]:
-    for field, request in (("verify", rule.verify), ("revoke", rule.revoke)):
-        if request is not None and not request.request.url.startswith("https://"):
+def _requests(rule: Rule) -> Iterator[Issue]:
+    """What a request keeps to: HTTPS, a host that the rule names, placeholders that will be known, one body."""
+    names = {"secret", *(one.name for one in rule.requires if one.role == "id")}
+    names |= {"id"} if any(one.role == "secret" for one in rule.requires) else set()
+    for field, one in (("verify", rule.verify), ("revoke", rule.revoke)):
+        if one is None:
+            continue
+        request = one.request
+        if not request.url.startswith("https://"):
             yield Issue("error", "https-only", field, "requests go over HTTPS only")
+        host = _HOST.match(request.url.partition("://")[2])
+        if host is None:
+            text = "name the host: letters, or a placeholder before a domain of two labels ({tenant}.acme.example)"
+            yield Issue("error", "named-host", field, text)
+        for name in sorted(set(_PLACEHOLDER.findall(_written(request))) - names):
+            known = ", ".join(sorted(names))
+            yield Issue("error", "known-placeholder", field, f"{{{name}}} will never be known; known: {known}")
+        if sum((request.json is not None, bool(request.form), bool(request.body))) > 1:
+            yield Issue("error", "one-body", field, "a request has one of json, form and body")
+        for name, value in request.headers.items():
+            if not _HEADER.fullmatch(name) or not (value.isascii() and value.isprintable()):
+                yield Issue("error", "header-form", field, f"{name!r} cannot be a header of visible ASCII")
+
+
+def _written(request: Request) -> str:
+    """All of a request in which a placeholder may stand."""
+    body = msgspec.json.encode(request.json).decode() if request.json is not None else request.body
+    return "\n".join((request.url, *request.headers.values(), body, *request.form.values(), *(request.basic or ())))
+
+
+def _told(rule: Rule) -> Iterator[Issue]:
+    """Where an answer tells of its owner and scopes."""
+    if rule.verify is None:
+        return
+    for field, where in (("identity", rule.verify.identity), ("scopes", rule.verify.scopes)):
+        if where and not _WHERE.fullmatch(where):
+            text = "write a path into JSON (user.login, items[0].id), header:NAME or xml:ELEMENT"
+            yield Issue("error", "place-form", f"verify.{field}", text)
 
 
 LINTERS: tuple[Linter, ...] = (
-    _id_form, _compiles, _known_checks, _numbers, _bounded, _plain, _anchored, _forges, _documented,
+    _id_form, _compiles, _known_checks, _numbers, _bounded, _plain, _anchored, _forges, _requests, _told,
 )  # fmt: skip
 
 

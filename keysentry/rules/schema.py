@@ -30,8 +30,16 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     forge: str = ""
 
 
+Function = Literal["", "aws-caller-identity"]
+"""Requests that no template can write, by the name of what does (`keysentry/response/signed.py`)."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An HTTPS request with `{secret}` and the names of companions as placeholders."""
+    """An HTTPS request with `{secret}` and the names of companions as placeholders.
+
+    `json`, `form` and `body` are bodies, of which there is one at most; `basic` is a user and a password for basic
+    authentication. With `function`, that function makes the request from `url`.
+    """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"] = "GET"
     url: str
@@ -40,7 +48,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     form: dict[str, str] = {}
     body: str = ""
     basic: tuple[str, str] | None = None
-    function: str = ""
+    function: Function = ""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,11 +61,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Verify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to ask the provider whether a credential lives. Sent only on explicit opt-in."""
+    """How to ask the provider whether a credential lives. Sent only on explicit opt-in.
+
+    `identity` and `scopes` say where a live answer tells whose the credential is and what it can do: a path into JSON
+    (`user.login`, `items[0].id`), `header:NAME`, or `xml:ELEMENT`. Scopes are a list, or words between commas or
+    spaces.
+    """
 
     request: Request
     live: Answer
     dead: Answer
+    identity: str = ""
+    scopes: str = ""
 
 
 class Revoke(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

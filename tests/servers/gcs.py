@@ -4,14 +4,15 @@
 and answers ranges, but has no conditions, no pages, no generations that count up and no policies.
 
 `StrictGcs` is a server of our own that plays what the emulator lacks: conditions (412), pages, generations, deletions,
-policies, grants, decompressive transcoding, tokens. It is checked against Google's description of the interface, the
-discovery document within google-api-python-client: a parameter that a method does not have is refused, and an answer
-that is not as the description says fails the test. Weaker than the platform: it knows no roles of its own; what is
-denied is what the test has put into `denied`.
+uploads, rewrites in several calls, holds, policies, grants, decompressive transcoding, tokens. It is checked against
+Google's description of the interface, the discovery document within google-api-python-client: a parameter that a method
+does not have is refused, and an answer that is not as the description says fails the test. Weaker than the platform: it
+knows no roles of its own; what is denied is what the test has put into `denied`.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import json
@@ -22,14 +23,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import google_crc32c
 import jsonschema
 
+from tests.servers.gcs_writing import Refused as _Refused
+from tests.servers.gcs_writing import Writing
 from tests.servers.process import free_port, serving
 
 
@@ -54,6 +59,7 @@ class Generation:
     encoding: str = ""
     grants: list[str] = field(default_factory=list)
     refusal: tuple[int, str, str] | None = None
+    described: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -78,6 +84,7 @@ class StrictGcs:
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.wrong: list[str] = []
         self.lock = threading.RLock()
+        self.rewritten_at_once = 1 << 40
         self._number = 0
         store = self
 
@@ -125,14 +132,6 @@ class StrictGcs:
                 states.clear()
 
 
-class _Refused(Exception):
-    def __init__(self, status: int, reason: str, message: str = "") -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-        self.message = message
-
-
 _ALWAYS = frozenset(("alt", "prettyPrint", "fields", "key", "quotaUser", "uploadType"))
 
 
@@ -147,6 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def do_GET(self) -> None:
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         self.owner.asked.append((self.command, unquote(parts.path), query))
@@ -160,7 +160,12 @@ class _Handler(BaseHTTPRequestHandler):
             body = {"error": {"code": error.status, "message": error.message, "errors": [detail]}}
             self._send(error.status, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
+    do_POST = do_DELETE = do_GET
+
     def _route(self, path: str, query: dict[str, str]) -> None:
+        if self.command != "GET":
+            self._change(path, query)
+            return
         media = path.startswith("/download/")
         steps = [unquote(step) for step in path.removeprefix("/download").split("/")[1:]]
         assert steps[:3] == ["storage", "v1", "b"], path
@@ -178,6 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
             case [name, "o", key] if media:
                 self._check("objects.get", query)
                 self._media(name, key, query)
+            case [name, "o", key]:
+                self._json("objects.get", query, lambda: self._object(name, key, query))
             case _:
                 raise _Refused(404, "notFound", path)
 
@@ -189,6 +196,38 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner.wrong.append(f"{method}: {error.json_path}: {error.message}")
         self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
+    def _change(self, path: str, query: dict[str, str]) -> None:
+        """https://cloud.google.com/storage/docs/json_api/v1/objects: insert, rewrite, delete."""
+        upload = path.startswith("/upload/")
+        steps = [unquote(step) for step in path.removeprefix("/upload").split("/")[4:]]
+        writing = Writing(self.owner, query)
+        match self.command, steps:
+            case "POST", [name, "o"] if upload:
+                self._get(name)
+                kind = self.headers.get("Content-Type", "")
+                self._json("objects.insert", query, lambda: self._made(*writing.insert(name, kind, self.body)))
+            case "POST", [name, "o", key, "rewriteTo", "b", to, "o", new]:
+                self._live(name, key, query.get("sourceGeneration"))
+                self._get(to)
+                body = json.loads(self.body or b"{}")
+                self._json("objects.rewrite", query, lambda: writing.rewrite((name, key), (to, new), body, self._made))
+            case "DELETE", [name, "o", key]:
+                self._check("objects.delete", query)
+                self._live(name, key, query.get("generation"))
+                writing.delete(name, key)
+                self._send(204, b"", {})
+            case _:
+                raise _Refused(404, "notFound", path)
+
+    def _made(self, bucket: str, key: str) -> dict[str, Any]:
+        return _row(bucket, key, self._live(bucket, key), full=False)
+
+    def _object(self, name: str, key: str, query: dict[str, str]) -> dict[str, Any]:
+        if "storage.objects.get" in self.owner.denied:
+            raise _Refused(403, "forbidden", "no storage.objects.get")
+        full = query.get("projection") == "full" and not self._get(name).uniform
+        return _row(name, key, self._live(name, key, query.get("generation")), full)
+
     def _check(self, method: str, query: dict[str, str]) -> None:
         unknown = set(query) - set(_method(method)["parameters"]) - _ALWAYS
         if unknown:
@@ -198,7 +237,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, wanted in {**permission, "buckets.get": "storage.buckets.get"}.items():
             if method.endswith(name) and wanted in self.owner.denied:
                 raise _Refused(403, "forbidden", f"no {wanted}")
-        reading = {"objectAccessControls.list"} | ({"objects.list"} if query.get("projection") == "full" else set())
+        full = query.get("projection") == "full"
+        reading = {"objectAccessControls.list"} | ({"objects.list", "objects.get"} if full else set())
         if method in reading and "storage.objects.getIamPolicy" in self.owner.denied:
             raise _Refused(403, "forbidden", "no storage.objects.getIamPolicy")
 
@@ -315,10 +355,15 @@ def _row(bucket: str, key: str, one: Generation, full: bool) -> dict[str, Any]:
         "timeCreated": _iso(one.created),
         "updated": _iso(one.created),
         "storageClass": "STANDARD",
+        "md5Hash": base64.b64encode(md5(one.data, usedforsecurity=False).digest()).decode(),
+        "crc32c": base64.b64encode(google_crc32c.Checksum(one.data).digest()).decode(),
+        **one.described,
     }
     if one.deleted is not None:
         row["timeDeleted"] = _iso(one.deleted)
     if full:
+        acl = [{"kind": "storage#objectAccessControl", "entity": who, "role": "READER"} for who in one.grants]
+        row["acl"] = acl
         row["owner"] = {"entity": "user-ada@example.com", "entityId": "7"}
     return row
 

@@ -34,6 +34,7 @@ class Method:
         self.scopes = frozenset(one.rpartition("/")[2] or one for one in spec.get("scopes", ()))
         self.parameters: dict[str, dict[str, Any]] = {**document["parameters"], **spec.get("parameters", {})}
         self.answer: str = spec.get("response", {}).get("$ref", "")
+        self.request: str = spec.get("request", {}).get("$ref", "")
         self.media: bool = spec.get("supportsMediaDownload", False)
         self._path = re.compile(_expression("/" + document["servicePath"] + spec["path"], spec.get("parameters", {})))
         self.size = len(spec["path"])
@@ -62,10 +63,23 @@ class Method:
 
     def check(self, answer: object) -> None:
         """Raises `AssertionError` for an answer that the document does not describe."""
+        if not self.answer:
+            assert answer is None, f"{self.id} answers with nothing"
+            return
         validator = _validator(self.document["id"], self.answer)
         if not fits(answer, validator.schema, validator.schema["$defs"]):
             error = next(validator.iter_errors(answer))
             raise AssertionError(f"{self.id} would never answer this: {error.json_path}: {error.message}")
+
+    def check_request(self, body: object) -> None:
+        """Raises `BadRequestError` for a body that the document does not describe; nothing where null may stand."""
+        if not self.request:
+            if body is not None:
+                raise BadRequestError("no body is expected")
+            return
+        validator = _validator(self.document["id"], self.request)
+        if not fits(_without_nulls(body), validator.schema, validator.schema["$defs"]):
+            raise BadRequestError("Invalid JSON payload received.")
 
     def mask(self, fields: str) -> Mask:
         """The mask that `fields` stands for. Raises `BadRequestError` for a field that there is not."""
@@ -85,6 +99,13 @@ class Method:
                 raise BadRequestError(f"Invalid field selection {path}{name}")
             if inner and known is not None:
                 self._known(inner, known, f"{path}{name}.")
+
+
+def _without_nulls(body: Any) -> Any:
+    """A body without the fields that it clears."""
+    if isinstance(body, dict):
+        return {name: _without_nulls(value) for name, value in body.items() if value is not None}
+    return [_without_nulls(one) for one in body] if isinstance(body, list) else body
 
 
 def _expression(path: str, parameters: dict[str, dict[str, Any]]) -> str:

@@ -14,6 +14,7 @@ Played as the documentation says:
   `replies@odata.nextLink`; deleted messages stay, emptied (.../api/chatmessage-delta, .../api/channel-list-messages).
 - A chat's messages come newest first; `$filter` counts only with `$orderby` on the same property, ascending order is
   refused, `$top` ends at 50 (.../api/chat-list-messages).
+- The export interface of Teams, with its licences: `graph_export.py`.
 - Downloads are pre-authenticated, on another path, with ranges; they refuse a token. `/content` redirects there
   (.../api/driveitem-get-content).
 - 401, 403, 404, 410, 429 and 5xx carry the error JSON (https://learn.microsoft.com/en-us/graph/errors).
@@ -25,6 +26,7 @@ end of channel deltas, no search, one region, `$select` is obeyed at the top lev
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import socket
@@ -37,7 +39,8 @@ from urllib.parse import unquote
 
 import tests.servers.graph_routes  # noqa: F401  fills the table of what can be asked
 from tests.servers.graph_call import Call, Trouble
-from tests.servers.graph_state import Tenant
+from tests.servers.graph_export import mailbox_of
+from tests.servers.graph_state import Entry, Tenant
 
 TOKEN = "local-test-token"
 EVERYTHING = frozenset(
@@ -87,6 +90,12 @@ class GraphServer:
         self.permissions = {TOKEN: EVERYTHING}
         self.generation += 1
         self.download_generation = 1
+        self.unlicensed: set[str] | None = set()
+        """Users whose messages may not be exported with `model=A`; None: all."""
+        self.trial = 500
+        """How many messages may be exported without a model before the month ends."""
+        self.lagging: dict[str, list[Entry]] = {}
+        """Mailboxes that have not caught up with what happened since."""
         self.ranges = True
         self.tell_downloads = True
         self.faults: list[Fault] = []
@@ -103,6 +112,14 @@ class GraphServer:
     def expire(self) -> None:
         """No token of a place given so far is known any more."""
         self.generation += 1
+
+    def licensed(self, users: set[str]) -> set[str]:
+        """Those of the users who have a licence for exports."""
+        return set() if self.unlicensed is None else users - self.unlicensed
+
+    def lag(self, user: str) -> None:
+        """From now on the user's mailbox is as it was now, until it is taken out of `lagging`."""
+        self.lagging[user] = copy.deepcopy(mailbox_of(self.tenant.chats.values(), user))
 
     def fault(self, path: str, kind: str = "status", **how: Any) -> Fault:
         fault = Fault(path, kind, **how)

@@ -166,6 +166,7 @@ def route(pattern: str, permission: str, *allowed: str) -> Callable[[Callable[..
 
     def register(make: Callable[..., Made]) -> Callable[..., Made]:
         ROUTES.append((compiled, permission, allowed, make))
+        ROUTES.sort(key=lambda one: one[0].groups)  # a word of a path weighs more than what may be anything
         return make
 
     return register

@@ -11,9 +11,6 @@ from tests.servers.graph_state import TENANT, Entry, Json, Space
 # Teams
 
 
-# Teams
-
-
 @route("/teams", "Team.ReadBasic.All", "$select", "$top", "$skiptoken")
 def _teams(call: Call) -> Made:
     shown = [
@@ -142,7 +139,8 @@ def _chats(call: Call, user: str) -> Made:
 
 @route("/chats/{}", "Chat.Read.All", "$select", "$expand")
 def _chat(call: Call, chat: str) -> Made:
-    return of(call.tenant.chats, chat).body
+    space = of(call.tenant.chats, chat)
+    return space.body | ({"members": space.members} if call.query.get("$expand") == "members" else {})
 
 
 @route("/chats/{}/members", "Chat.Read.All", "$skiptoken")

@@ -33,6 +33,8 @@ class Entry:
         self.attachments: list[Json] = []
         self.values: dict[str, bytes] = {}
         self.replies: list[Entry] = []
+        self.before_deletion: Json = {}
+        """Of a deleted message what it said before."""
 
         self.chain_seq = seq
         self.chain_changed = str(body.get("lastModifiedDateTime") or "")
@@ -224,6 +226,7 @@ class Tenant:
         with self.lock:
             moment = self.tick()
             entry = self._touched(where, id_, moment)
+            entry.before_deletion = {name: entry.body[name] for name in ("body", "attachments")}
             entry.body |= {"lastModifiedDateTime": moment, "deletedDateTime": moment, "attachments": []}
             entry.body["body"] = {"contentType": "html", "content": ""}
 

@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+CHANGING = frozenset({"PUT", "POST", "DELETE", "PATCH"})
+"""Methods that change something. `effects` are the requests of these that were answered with success."""
 _HOP = frozenset({"connection", "transfer-encoding", "keep-alive", "host", "content-length"})
 
 
@@ -32,8 +34,8 @@ class Request(NamedTuple):
 class Fault(NamedTuple):
     """What to do with the next requests that `when` says yes to, so many times (-1: always).
 
-    `reset`: break the connection instead of an answer. `cut`: break it after so many bytes of the body. Otherwise
-    answer with `status`, `headers` and `body`.
+    `reset`: break the connection instead of an answer. `lose`: pass the request on, and break the connection then.
+    `cut`: break it after so many bytes of the body. Otherwise answer with `status`, `headers` and `body`.
     """
 
     when: Callable[[Request], bool]
@@ -41,6 +43,7 @@ class Fault(NamedTuple):
     headers: dict[str, str] = {}
     body: bytes = b""
     reset: bool = False
+    lose: bool = False
     cut: int = -1
     times: int = 1
 
@@ -54,6 +57,9 @@ class FaultProxy:
         self._faults: list[Fault] = []
         self.standing: list[Fault] = []
         self.seen: list[Request] = []
+        self.effects: list[Request] = []
+        self._stops: tuple[int, bool] | None = None
+        self._stopped = False
         proxy = self
 
         class Handler(_Handler):
@@ -79,6 +85,37 @@ class FaultProxy:
         with self._lock:
             self._faults.clear()
             self.seen.clear()
+
+    @contextmanager
+    def stop(self, number: int, *, before: bool) -> Iterator[None]:
+        """As long as the context lasts: the changing request of this number (1: the next) does not reach the server
+        (`before`), or does so and its answer is lost; after that nothing gets through, as if the asking process had
+        been killed.
+        """
+        with self._lock:
+            self._stops, self._stopped = (number, before), False
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stops, self._stopped = None, False
+
+    def reaches(self, request: Request) -> bool:
+        """Whether a request reaches the server, as far as `stop` is concerned."""
+        with self._lock:
+            if self._stops is None or self._stopped or request.method not in CHANGING:
+                return not self._stopped
+            number, before = self._stops
+            self._stops = (number - 1, before)
+            self._stopped = number == 1
+            return not (before and self._stopped)
+
+    def answers(self, request: Request, status: int) -> bool:
+        """Note an effect; and whether the answer gets back."""
+        with self._lock:
+            if request.method in CHANGING and status < 300:
+                self.effects.append(request)
+            return not self._stopped
 
     def close(self) -> None:
         """Stop."""
@@ -115,19 +152,26 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError, TimeoutError, ValueError):
             super().handle()
 
+    def handle_expect_100(self) -> bool:
+        """Say at once that the body may come: the SDK of AWS waits for that a whole second."""
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.owner.take(Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
-        if fault is not None and fault.reset:
+        request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
+        fault = self.owner.take(request)
+        if not self.owner.reaches(request) or (fault is not None and fault.reset):
             self._break()
-        elif fault is not None and fault.cut < 0:
+        elif fault is not None and fault.cut < 0 and not fault.lose:
             self._answer(fault.status, dict(fault.headers), fault.body)
         else:
-            self._pass_on(body, fault.cut if fault else -1)
+            self._pass_on(request, body, fault)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = _any
 
-    def _pass_on(self, body: bytes, cut: int) -> None:
+    def _pass_on(self, request: Request, body: bytes, fault: Fault | None) -> None:
         upstream = self.owner.connect()
         try:
             headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP}
@@ -135,10 +179,13 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.request(self.command, self.path, body or None, headers)
             answer = upstream.getresponse()
             data = answer.read()
+            if not self.owner.answers(request, answer.status) or (fault is not None and fault.lose):
+                self._break()
+                return
             kept = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP}
             if self.command == "HEAD" and answer.getheader("Content-Length"):
                 kept["Content-Length"] = str(answer.getheader("Content-Length"))
-            self._answer(answer.status, kept, data, cut)
+            self._answer(answer.status, kept, data, fault.cut if fault else -1)
         finally:
             upstream.close()
 

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -38,7 +38,9 @@ _SETTINGS = {
 class Postgres:
     """A server on loopback with a folder of its own. `start` and `stop` may be called again and again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        """`settings` go before those above."""
+        self._settings = _SETTINGS | dict(settings or {})
         self._folder = folder
         self._data = folder / "data"
         self._password = secrets.token_hex(16)
@@ -80,7 +82,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        settings = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         command = [
             *self._as_other,
             str(self._binary("postgres")),

@@ -2,7 +2,8 @@
 description of the interface (a slice of it, beside the checkout).
 
 The slice lacks some paths that the Graph reference has; they are added here, as their pages describe them, so that they
-are held to their parameters at least, and so are the short forms of the delta functions, which links have:
+are held to their parameters at least, and so are the short forms of functions, which links have, and the parameter
+`model` of the exports:
 https://learn.microsoft.com/en-us/graph/api/attachment-get, .../team-list-members, .../chat-list-members (in the slice),
 .../organization-list, .../site-getallsites, .../site-getbypath.
 
@@ -66,6 +67,19 @@ def _missing() -> dict[str, Any]:
     }
 
 
+def _exports(paths: dict[str, Any]) -> dict[str, Any]:
+    """The export interface of Teams as its pages write it, and as its links do, with the licensing model."""
+    model = {"in": "query", "name": "model", "schema": {"type": "string", "enum": ["A", "B"]}}
+    token = {"in": "query", "name": "$skiptoken", "schema": {"type": "string"}}
+    found = {}
+    for path in [path for path in paths if path.endswith("/getAllMessages()") and "{" in path]:
+        get = paths[path]["get"]
+        whole = {**paths[path], "get": {**get, "parameters": [*get["parameters"], model, token]}}
+        for name in ("getAllMessages", "getallMessages"):
+            found[path.replace("getAllMessages()", name)] = whole
+    return found
+
+
 @contextmanager
 def prism(folder: Path, upstream: str) -> Iterator[str]:
     """The address of a Prism before a server, as long as the context lasts. Its log is in `folder`."""
@@ -75,6 +89,7 @@ def prism(folder: Path, upstream: str) -> Iterator[str]:
     paths = description["paths"]
     paths |= _missing()
     paths |= {path.removesuffix("()"): paths[path] for path in list(paths) if path.endswith("/delta()")}
+    paths |= _exports(paths)
     file = folder / "graph.json"
     file.write_text(json.dumps(description))
     port = free_port()

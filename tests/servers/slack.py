@@ -315,6 +315,7 @@ def _family(told: Fields) -> str:
 def _handler(server: SlackServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or the second small write of an answer waits for the client's acknowledgement
 
         def log_message(self, format: str, *args: Any) -> None:
             return

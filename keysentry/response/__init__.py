@@ -1,0 +1,1 @@
+"""What is done about findings: policy, actions, and those who carry them out."""
