@@ -68,11 +68,13 @@ class ContentScanner:
         for number, finding in scan_records(self._engine, self._maker, joined, skipped):
             found[number].append(finding)
         for number, record in enumerate(joined):
-            for finding in found.pop(number, ()):
-                yield records[number], finding
-            for part in record.parts:
-                for finding in self._content(record, part, skipped):
+            if number in found:
+                for finding in found.pop(number):
                     yield records[number], finding
+            for part in record.parts:
+                if part.segment is None or part.path or part.content is not None or part.open is not None:
+                    for finding in self._content(record, part, skipped):
+                        yield records[number], finding
 
     def _content(self, record: Record, part: Part, skipped: list[Skipped]) -> Iterator[Finding]:
         if part.path:
@@ -144,7 +146,10 @@ class _Reading(io.RawIOBase):
 
 def _with_small_texts(record: Record) -> Record:
     """The record with contents that are short plain texts turned into segments."""
-    if not any(part.content is not None for part in record.parts):
+    for part in record.parts:
+        if part.content is not None:
+            break
+    else:
         return record
     return msgspec.structs.replace(record, parts=tuple(_as_segment(part) for part in record.parts))
 

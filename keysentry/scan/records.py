@@ -35,9 +35,11 @@ def scan_records(
             segment = part.segment
             if segment is None:
                 continue
-            head = segment.context.encode("utf-8", "surrogatepass") + _JOINT if segment.context else b""
-            owners.append((position, segment, len(head)))
-            text = head + segment.text if head else segment.text
+            text, head = segment.text, 0
+            if segment.context:
+                joint = segment.context.encode("utf-8", "surrogatepass") + _JOINT
+                text, head = joint + text, len(joint)
+            owners.append((position, segment, head))
             texts.append(text)
             starts.append(at)
             ends.append(at + len(text))

@@ -22,13 +22,14 @@ from keysentry.model.summary import Summary
 from keysentry.scan.document import Document, DocumentScanner, Outcome
 from keysentry.scan.findings import FindingMaker
 from keysentry.scan.options import FileOptions, OnProgress, Progress
+from keysentry.scan.pipes import can_fork
 from keysentry.scan.pool import Pool
-from keysentry.scan.reader import Batch, Deferred, Reader
-from keysentry.scan.walk import Folder, walk
-from keysentry.scan.workers import can_fork
+from keysentry.scan.reader import NEAR, Batch, Deferred, Reader
+from keysentry.scan.walk import Folder, spread, walk
 
 if TYPE_CHECKING:
     from keysentry.scan.exports import Export
+    from keysentry.scan.lister import Lister
     from keysentry.scan.pieces import PieceScanner
 
 FORK_FROM = 512
@@ -52,11 +53,13 @@ class Scan:
         paths: Sequence[str],
         options: FileOptions,
         on_progress: OnProgress | None = None,
+        lister: Lister | None = None,
     ) -> None:
         self._engine = engine
         self._paths = paths
         self._options = options
         self._on_progress = on_progress
+        self._lister = lister
         self._scanner = DocumentScanner(engine, maker, allow_comments=options.allow_comments)
         self.summary = self._new_summary()
         self._began = False
@@ -104,7 +107,7 @@ class Scan:
     def _batches(self, target: str, base: int) -> Iterator[Batch]:
         """What the files below a target give, batch by batch; what the listing leaves out goes to the summary."""
         reader = Reader(self._scanner, self._options.max_size)
-        found = walk(target, self._options)
+        found = self._walk(target)
         ahead: list[Folder] = []
         export: Export | None = None
         while True:
@@ -119,6 +122,14 @@ class Scan:
             export = self._export_of(ahead.pop())
         if target == self._paths[-1]:
             self._progress.total_files = self._listed
+
+    def _walk(self, target: str) -> Iterator[str | Folder | Skipped]:
+        """What is below a target; what a lister has begun to list is taken from it, once."""
+        lister = self._lister
+        if lister is None or lister.target != target:
+            return walk(target, self._options)
+        self._lister = None
+        return spread(lister.folders())
 
     def _forked(self, files: Iterator[str], reader: Reader, base: int, export: Export | None) -> Iterator[Batch]:
         from keysentry.scan.workers import Workers
@@ -245,7 +256,7 @@ def _batch(reader: Reader, base: int, export: Export | None, paths: list[str]) -
     """Scan some files, in the calling thread."""
     outcomes: list[Outcome | Deferred] = []
     files = size = 0
-    for task in reader.tasks(paths, base, export):
+    for task in reader.tasks(paths, base, export, NEAR):
         batch = task()
         outcomes += batch.outcomes
         files += batch.files

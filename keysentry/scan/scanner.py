@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from keysentry.model.record import Record
+    from keysentry.scan.lister import Lister
     from keysentry.scan.run import Scan
 
 DEFAULT_CONFIDENCE = 0.5
@@ -173,15 +174,19 @@ class Scanner:
         paths: Sequence[str | Path],
         options: FileOptions | None = None,
         progress: OnProgress | None = None,
+        *,
+        lister: Lister | None = None,
     ) -> Scan:
         """Scan files, folders, archives and Slack exports; `-` is standard input.
 
         The work is done while the result is iterated over; its `summary` then tells what was read and what was not.
-        Raises `InputError` at the first iteration if a path does not exist.
+        `lister` is what has begun to list one of them, with the same options. Raises `InputError` at the first
+        iteration if a path does not exist.
         """
         from keysentry.scan.run import Scan
 
-        return Scan(self._engine, self._maker, [str(path) for path in paths], options or FileOptions(), progress)
+        names = [str(path) for path in paths]
+        return Scan(self._engine, self._maker, names, options or FileOptions(), progress, lister)
 
 
 def tell(problems: list[Skipped], skipped: list[Skipped] | None) -> None:

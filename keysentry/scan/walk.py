@@ -10,7 +10,7 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -44,6 +44,21 @@ def walk(target: str, options: FileOptions) -> Iterator[str | Folder | Skipped]:
 
     Raises `InputError` if it does not exist.
     """
+    return spread(folders(target, options))
+
+
+def spread(found: Iterable[str | Folder | Skipped]) -> Iterator[str | Folder | Skipped]:
+    """Give the files of each folder after it, as paths."""
+    for one in found:
+        yield one
+        if isinstance(one, Folder):
+            prefix = one.path
+            for name in one.files:
+                yield prefix + name
+
+
+def folders(target: str, options: FileOptions) -> Iterator[str | Folder | Skipped]:
+    """As `walk`, but of the files in folders only what their `Folder` says. Raises `InputError`."""
     try:
         status = os.stat(target)  # noqa: PTH116  beside os.scandir
     except OSError as error:
@@ -83,7 +98,7 @@ class _Level(NamedTuple):
 
 def _folder(
     path: str, below: str, options: FileOptions, excluders: list[Excluded], entered: set[tuple[int, int]]
-) -> Iterator[str | Folder | Skipped]:
+) -> Iterator[Folder | Skipped]:
     waiting = [_Level(path if path.endswith("/") else f"{path}/", below, tuple(excluders))]
     while waiting:
         level = waiting.pop()
@@ -99,7 +114,9 @@ def _folder(
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", "") or str(error)
                 yield Skipped(f"{level.path}.gitignore", f"what it leaves out is read all the same: {reason}")
-        yield from _listed(level, found, options, entered, waiting)
+        folder, aside = _listed(level, found, options, entered, waiting)
+        yield folder
+        yield from aside
 
 
 _name = attrgetter("name")
@@ -112,8 +129,8 @@ def _listed(
     options: FileOptions,
     entered: set[tuple[int, int]],
     waiting: list[_Level],
-) -> Iterator[str | Folder | Skipped]:
-    """The files of a folder that was listed; its folders go to `waiting`, the first by name on top."""
+) -> tuple[Folder, list[Skipped]]:
+    """What is in a folder, and what is left out of it; its folders go to `waiting`, the first by name on top."""
     files: list[str] = []
     folders: list[os.DirEntry[str]] = []
     aside: list[Skipped] = []
@@ -129,14 +146,11 @@ def _listed(
     folders.sort(key=_name)
     aside.sort(key=_place)
     prefix = level.path
-    yield Folder(prefix, tuple(files), tuple(map(_name, folders)))
-    for name in files:
-        yield prefix + name
-    yield from aside
     for entry in reversed(folders):
         if options.follow_symlinks and _again(entry, entered):
             continue
         waiting.append(_Level(f"{prefix}{entry.name}/", f"{level.below}{entry.name}/", level.excluders))
+    return Folder(prefix, tuple(files), tuple(map(_name, folders))), aside
 
 
 def _again(entry: os.DirEntry[str], entered: set[tuple[int, int]]) -> bool:

@@ -15,7 +15,6 @@ import gc
 import os
 import select
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,6 +25,7 @@ from keysentry.extraction.sniff import Kind
 from keysentry.model.finding import Skipped
 from keysentry.model.sensitive import Sensitive
 from keysentry.scan.document import Outcome
+from keysentry.scan.pipes import deaf, end, receive, send, whole
 from keysentry.scan.reader import Batch, Deferred
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _WAITING = 2
 """How many batches a worker has been given at most."""
-_SIZE = 8
 
 Work = Callable[[list[str]], Batch]
 
@@ -59,11 +58,6 @@ def _hide(kind: type, value: Any) -> Any:
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_reveal)
 
 
-def can_fork() -> bool:
-    """Whether worker processes can be forked safely: on systems that fork, from a process without other threads."""
-    return hasattr(os, "fork") and threading.active_count() == 1
-
-
 class _Worker:
     """One forked process, as its parent sees it."""
 
@@ -82,58 +76,38 @@ class _Worker:
         os.close(answers)
 
     def give(self, number: int, paths: list[str]) -> None:
-        """Give it a batch. A worker that is gone is noticed when its answer is read."""
+        """Give it a batch. A worker that is gone is noticed when its answer is read.
+
+        Raises `UnicodeEncodeError` for a path that is no text, which could not come back in an answer.
+        """
+        request = msgspec.msgpack.encode(paths)
         self.waiting.append((number, paths))
         with contextlib.suppress(BrokenPipeError):
-            _send(self.requests, msgspec.msgpack.encode(paths))
+            send(self.requests, request)
 
     def end(self) -> None:
         """Let it end, and wait until it has."""
         for descriptor in (self.requests, self.answers):
             os.close(descriptor)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        end(self.pid)
 
 
 def _serve(work: Work, requests: int, answers: int) -> NoReturn:
     """The worker's life: batches in, answers out, until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the workers
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    deaf()
     gc.disable()  # findings are trees, and die with their batch: there is nothing to collect
     code = 1
     try:
-        while (request := _receive(requests)) is not None:
+        while (request := receive(requests)) is not None:
             batch = work(msgspec.msgpack.decode(request, type=list[str]))
             entries: list[tuple[Outcome | None, tuple[str, Kind, int] | None]] = [
                 (None, (one.path, one.kind, one.size)) if isinstance(one, Deferred) else (one, None)
                 for one in batch.outcomes
             ]
-            _send(answers, _ENCODER.encode(_Wire(entries, batch.files, batch.size)))
+            send(answers, _ENCODER.encode(_Wire(entries, batch.files, batch.size)))
         code = 0
     finally:
         os._exit(code)
-
-
-def _send(descriptor: int, content: bytes) -> None:
-    rest = memoryview(len(content).to_bytes(_SIZE, "big") + content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def _receive(descriptor: int) -> bytes | None:
-    head = _exactly(descriptor, _SIZE)
-    return None if head is None else _exactly(descriptor, int.from_bytes(head, "big"))
-
-
-def _exactly(descriptor: int, count: int) -> bytes | None:
-    content = b""
-    while len(content) < count:
-        part = os.read(descriptor, count - len(content))
-        if not part:
-            return None
-        content += part
-    return content
 
 
 class Workers:
@@ -175,7 +149,10 @@ class Workers:
                 if worker is None:  # all have died
                     self._done[given] = _lost(paths)
                 else:
-                    worker.give(given, paths)
+                    try:
+                        worker.give(given, paths)
+                    except UnicodeEncodeError:  # rare enough to be done here
+                        self._done[given] = self._work(paths)
                 given += 1
             while told in self._done:
                 yield self._done.pop(told)
@@ -203,16 +180,11 @@ class Workers:
             self._take(worker)
 
     def _take(self, worker: _Worker) -> None:
-        received = worker.received
-        while len(received) >= _SIZE:
-            end = _SIZE + int.from_bytes(received[:_SIZE], "big")
-            if len(received) < end:
-                return
-            wire = self._decoder.decode(memoryview(received)[_SIZE:end].tobytes())
+        while (message := whole(worker.received)) is not None:
+            wire = self._decoder.decode(message)
             number, _paths = worker.waiting.popleft()
             outcomes = [self._entry(*entry) for entry in wire.entries]
             self._done[number] = Batch(outcomes, wire.files, wire.size)
-            del received[:end]
 
     def _entry(self, outcome: Outcome | None, deferred: tuple[str, Kind, int] | None) -> Outcome | Deferred:
         if deferred is not None:

@@ -11,7 +11,7 @@ from tests.connectors.google.worlds import WORLDS
 from tests.connectors.microsoft.conftest import _running, server
 from tests.connectors.objects.conftest import azure, azurite_server, gcs, gcs_server, moto_address, s3
 from tests.connectors.slack.conftest import emulator, ours
-from tests.contract.places import Bucket, DropDirectory, GooglePlace, Place, SlackChannel, TeamsChannel
+from tests.contract.places import Bucket, DropDirectory, GooglePlace, Place, SlackChannel, TeamsChannel, TeamsExport
 from tests.servers.postgres import postgres, postgres_url
 
 __all__ = [
@@ -39,6 +39,7 @@ PLACES = {
     "slack (ours)": "slack",
     "slack (emulate)": "slack",
     "teams": "graph",
+    "teams export": "graph",
     **{f"google {name}": "google" for name in GOOGLE},
     "s3": "moto",
     "gcs": "gcs",
@@ -55,8 +56,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         return DropDirectory(tmp_path)
     if name.startswith("slack"):
         return SlackChannel(request.getfixturevalue("ours" if "ours" in name else "emulator"))
-    if name == "teams":
-        return TeamsChannel(request.getfixturevalue("server"))
+    if name.startswith("teams"):
+        return (TeamsExport if "export" in name else TeamsChannel)(request.getfixturevalue("server"))
     if name.startswith("google"):
         world = GOOGLE[name.removeprefix("google ")](request.getfixturevalue("google"))
         return GooglePlace(world, request.getfixturevalue("open_google"))

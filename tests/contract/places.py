@@ -96,6 +96,31 @@ class TeamsChannel:
         self._tenant.remove(self._channel, id.rpartition("/")[2])
 
 
+class TeamsExport:
+    """A chat of Teams in the list of one of its members, by the export interface."""
+
+    deletions = people = True
+
+    def __init__(self, server: GraphServer) -> None:
+        self._server, self._tenant = server, server.tenant
+        self._ann = self._tenant.user("ann@contoso.com", "Ann")
+        bob = self._tenant.user("bob@contoso.com", "Bob")
+        self._chat: Space = self._tenant.chat("oneOnOne", self._tenant.member(self._ann), self._tenant.member(bob))
+        self.unit = f"users/{bob}/chats"
+
+    def open(self) -> Source:
+        return MicrosoftSource(options(self._server.url, chats=True, teams_export="A"), Waits().pace)
+
+    def add(self, words: str) -> str:
+        return f"chats/{self._chat.id}/messages/{self._tenant.post(self._chat, words, self._ann)}"
+
+    def edit(self, id: str, words: str) -> None:
+        self._tenant.edit(self._chat, id.rpartition("/")[2], words)
+
+    def delete(self, id: str) -> None:
+        self._tenant.remove(self._chat, id.rpartition("/")[2])
+
+
 class GooglePlace:
     """One of Google's: a drive, a folder, spreadsheets, a mailbox, a chat space."""
 

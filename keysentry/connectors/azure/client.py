@@ -26,15 +26,15 @@ from azure.storage.blob import BlobClient, BlobPrefix, BlobProperties, BlobServi
 from keysentry.connectors.azure import Options
 from keysentry.connectors.azure.exposure import Exposures
 from keysentry.connectors.azure.faults import SDK_ERRORS, code_of, told, told_of_object
+from keysentry.connectors.objects.calling import Caller, Fault
 from keysentry.connectors.objects.content import PIECE, RANGE
 from keysentry.connectors.objects.source import ObjectSource
-from keysentry.connectors.objects.store import PAGE, CredentialsError, Entry, Level, Page, Position, Scope
+from keysentry.connectors.objects.store import PAGE, Entry, Level, Page, Position, Scope
 from keysentry.connectors.pace import Pace
-from keysentry.errors import ClosedError, SourceError
+from keysentry.errors import SourceError
 from keysentry.model.location import Exposure
 
 T = TypeVar("T")
-Fault = Callable[[BaseException, str, str], Exception]
 
 _SETTINGS: dict[str, Any] = {
     "retry_total": 0,
@@ -129,8 +129,8 @@ class AzureStore:
 
     def __init__(self, options: Options, pace: Pace) -> None:
         self._options = options
-        self._pace = pace
         self._connection = Connection(options)
+        self._calls: Caller[BlobServiceClient] = Caller(pace, self._connection, SDK_ERRORS)
         self._exposures = Exposures(self.call, self._connection.anonymous)
         self._with_deleted = not options.versions
 
@@ -138,7 +138,7 @@ class AzureStore:
         self, operation: Callable[[BlobServiceClient], T], place: str, permission: str, *, fault: Fault = told
     ) -> T:
         """Make a call of the SDK, as often as it is refused. Its exceptions become ours by `fault`."""
-        return self._pace.call(partial(self._once, operation, place, permission, fault))
+        return self._calls.call(operation, place, permission, fault)
 
     def place(self, bucket: str, key: str = "") -> str:
         """`az://account/container/blob`."""
@@ -205,7 +205,7 @@ class AzureStore:
             data = self._download(bucket, entry, start, end)
         except SDK_ERRORS as error:
             place = self.place(bucket, entry.key)
-            raise self._fault(told_of_object, error, place, self.permissions[1]) from error
+            raise self._calls.fault(told_of_object, error, place, self.permissions[1]) from error
         for offset in range(0, len(data), PIECE):
             yield data[offset : offset + PIECE]
 
@@ -272,20 +272,6 @@ class AzureStore:
         prefixes = [item.name for item in items if isinstance(item, BlobPrefix)]
         blobs = [item for item in items if not isinstance(item, BlobPrefix)]
         return _Listed(blobs, prefixes, pages.continuation_token or None, dates[-1] if dates else time.time())
-
-    def _once(self, operation: Callable[[BlobServiceClient], T], place: str, permission: str, fault: Fault) -> T:
-        try:
-            return operation(self._connection.client())
-        except SDK_ERRORS as error:
-            raise self._fault(fault, error, place, permission) from error
-
-    def _fault(self, fault: Fault, error: BaseException, place: str, permission: str) -> Exception:
-        if self._pace.closed:
-            return ClosedError("closed while it waited", place=place)
-        ours = fault(error, place, permission)
-        if isinstance(ours, CredentialsError):
-            self._connection.drop()
-        return ours
 
 
 class _NotOffered(SourceError):

@@ -28,15 +28,15 @@ from google.cloud import storage
 from keysentry.connectors.gcs import Options
 from keysentry.connectors.gcs.exposure import Exposures
 from keysentry.connectors.gcs.faults import SDK_ERRORS, told, told_of_object
+from keysentry.connectors.objects.calling import Caller, Fault
 from keysentry.connectors.objects.content import PIECE
 from keysentry.connectors.objects.source import ObjectSource
 from keysentry.connectors.objects.store import PAGE, CredentialsError, Entry, Level, Page, Position, Scope
 from keysentry.connectors.pace import Pace
-from keysentry.errors import AccessError, ClosedError
+from keysentry.errors import AccessError
 from keysentry.model.location import Exposure
 
 T = TypeVar("T")
-Fault = Callable[[BaseException, str, str], Exception]
 
 _auth: Any = google.auth
 _oauth: Any = google.oauth2
@@ -141,14 +141,14 @@ class GcsStore:
 
     def __init__(self, options: Options, pace: Pace) -> None:
         self._options = options
-        self._pace = pace
         self._connection = Connection(options)
+        self._calls: Caller[Any] = Caller(pace, self._connection, SDK_ERRORS)
         self._exposures = Exposures(self.call, self._bucket)
         self._without_grants: set[str] = set()
 
     def call(self, operation: Callable[[Any], T], place: str, permission: str, *, fault: Fault = told) -> T:
         """Make a call of the SDK, as often as it is refused. Its exceptions become ours by `fault`."""
-        return self._pace.call(partial(self._once, operation, place, permission, fault))
+        return self._calls.call(operation, place, permission, fault)
 
     def place(self, bucket: str, key: str = "") -> str:
         """`gs://bucket/key`."""
@@ -216,7 +216,7 @@ class GcsStore:
         try:
             self._download(bucket, entry, start, end, sink)
         except SDK_ERRORS as error:
-            broken = self._fault(told_of_object, error, self.place(bucket, entry.key), self.permissions[1])
+            broken = self._calls.fault(told_of_object, error, self.place(bucket, entry.key), self.permissions[1])
         data = sink.getbuffer()
         for offset in range(0, min(len(data), end - start), PIECE):
             yield bytes(data[offset : min(offset + PIECE, end - start)])
@@ -287,20 +287,6 @@ class GcsStore:
 
     def _bucket(self, client: Any, name: str) -> Any:
         return client.bucket(name, user_project=self._options.user_project or None)
-
-    def _once(self, operation: Callable[[Any], T], place: str, permission: str, fault: Fault) -> T:
-        try:
-            return operation(self._connection.client())
-        except SDK_ERRORS as error:
-            raise self._fault(fault, error, place, permission) from error
-
-    def _fault(self, fault: Fault, error: BaseException, place: str, permission: str) -> Exception:
-        if self._pace.closed:
-            return ClosedError("closed while it waited", place=place)
-        ours = fault(error, place, permission)
-        if isinstance(ours, CredentialsError):
-            self._connection.drop()
-        return ours
 
 
 def _buckets(token: str | None, client: Any) -> tuple[list[str], str | None]:

@@ -170,9 +170,13 @@ class Client:
 
     # -- credentials ------------------------------------------------------------------------------------------------
 
+    def scopes(self, api: Api) -> tuple[str, ...]:
+        """The scopes that are asked for."""
+        return APIS[api].scopes
+
     def _load(self, api: Api, user: str) -> Credentials:
         """The credentials of a user for an interface; read again from their file after they were refused."""
-        key = (user, APIS[api].scopes)
+        key = (user, self.scopes(api))
         with self._lock:
             found = self._credentials.get(key)
             if found is None:
@@ -213,10 +217,10 @@ class Client:
         who = user or next(iter(options.users), "")
         if options.token is not None:
             renew = "the access token (token) has expired or was revoked: give a new one"
-            return Subject(api, who, renew, "to the access token (token)")
+            return Subject(api, who, renew, "to the access token (token)", self.scopes(api))
         renew = f"renew the credentials in {options.credentials}, or give {who or 'the user'} access again"
         grant = f"to the client of {options.credentials} (Admin console, domain-wide delegation, or its consent screen)"
-        return Subject(api, who, renew, grant)
+        return Subject(api, who, renew, grant, self.scopes(api))
 
 
 @lru_cache(8)
@@ -279,15 +283,22 @@ class _Bounded(http.client.HTTPResponse):
 
 
 class _Watched:
-    """A connection that is not made again once its pool has ended; httplib2 would do so by itself."""
+    """A connection that is not made again once its pool has ended, nor for a request that was sent and may have changed
+    something (`once`); httplib2 would do so by itself.
+    """
 
     response_class = _Bounded
     pool: weakref.ref[_Pool] | None = None
+    once = False
+    made = False
 
     def connect(self) -> None:
         pool = self.pool() if self.pool is not None else None
         if pool is not None and pool.ended:
             raise OSError("closed")
+        if self.once and self.made:
+            raise OSError("no answer came")
+        self.made = True
         super().connect()  # type: ignore[misc]
 
 
@@ -308,9 +319,13 @@ class _Pool(httplib2.Http):  # type: ignore[misc]
         kwargs["connection_type"] = _Https if uri.startswith("https:") else _Http
         return super().request(uri, *args, **kwargs)
 
-    def _conn_request(self, conn: Any, *args: Any) -> Any:
+    def _conn_request(self, conn: Any, request_uri: str, method: str, *args: Any) -> Any:
         conn.pool = weakref.ref(self)
-        return super()._conn_request(conn, *args)
+        conn.once = method not in ("GET", "HEAD")
+        conn.made = False
+        if conn.once:
+            conn.close()  # one that was kept open may have been closed by the other side
+        return super()._conn_request(conn, request_uri, method, *args)
 
     def end(self) -> None:
         """Close from any thread: whoever waits for an answer is woken by an error."""

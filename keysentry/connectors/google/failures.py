@@ -43,11 +43,15 @@ _DAY: Final = frozenset(("dailyLimitExceeded", "dailyLimitExceededUnreg", "quota
 _SCOPE: Final = frozenset(("insufficientPermissions", "insufficientScopes", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"))
 _DISABLED: Final = frozenset(("accessNotConfigured", "SERVICE_DISABLED"))
 _POLICY: Final = frozenset(("domainPolicy", "appBlockedByAdmin"))
-_PASSING: Final = frozenset((408, 429, 500, 502, 503, 504))
+_PASSING: Final = frozenset((408, 500, 502, 503, 504))
 
 
 class Rejected(SourceError):
     """A request that Google does not take: a page token that has expired, a start that lies too far back."""
+
+
+class Limited(Refused):
+    """A call that Google did not carry out, because there were too many."""
 
 
 class Denied(AccessError):
@@ -56,12 +60,13 @@ class Denied(AccessError):
 
 class Subject(NamedTuple):
     """Who asked what: for the errors. `renew` says what to do about credentials that are not accepted, `grant` where
-    a scope is granted."""
+    a scope is granted, `scopes` which ones are wanted."""
 
     api: Api
     who: str
     renew: str
     grant: str
+    scopes: tuple[str, ...]
 
     @property
     def place(self) -> str:
@@ -75,7 +80,9 @@ def failure(subject: Subject, status: int, headers: Mapping[str, str], content: 
     error = _error(content)
     reasons = {text(one, "reason") for key in ("errors", "details") for one in things(error, key)}
     words = text(error, "message")[:300] or f"it answers with status {status}"
-    if status in _PASSING or reasons & _RATE:
+    if status == 429 or reasons & _RATE:
+        return Limited(f"{words} ({status})", retry_after(headers))
+    if status in _PASSING:
         return Refused(f"{words} ({status})", retry_after(headers))
     if reasons & _DAY:
         return SourceError(f"the quota of the day is used up: {words}", place=subject.place)
@@ -93,7 +100,7 @@ def failure(subject: Subject, status: int, headers: Mapping[str, str], content: 
 def _forbidden(subject: Subject, reasons: set[str], words: str) -> SourceError:
     facts, place = APIS[subject.api], subject.place
     if reasons & _SCOPE:
-        names = " and ".join(facts.scopes)
+        names = " and ".join(subject.scopes)
         return AccessError(f"a scope is missing: {words}", place=place, advice=f"grant {names} {subject.grant}")
     if reasons & _DISABLED:
         advice = f"enable the {facts.title} API in the project of the credentials"
@@ -111,7 +118,7 @@ def token_failure(subject: Subject, code: str, words: str) -> SourceError:
     """
     reason = f"no access token is given out: {words or code}"
     if code in ("unauthorized_client", "access_denied", "invalid_scope"):
-        names = " and ".join(APIS[subject.api].scopes)
+        names = " and ".join(subject.scopes)
         return AccessError(reason, place=subject.place, advice=f"grant {names} {subject.grant}")
     return AccessError(reason, place=subject.place, advice=subject.renew)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import glob
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from keysentry.connectors.base import Source, SourceOptions
+from keysentry.connectors.base import MAX_FILE, Source, SourceOptions
 from keysentry.errors import ConfigError
 from keysentry.model.sensitive import Sensitive
 
@@ -14,6 +14,9 @@ __all__ = ["BASE_URL", "Options", "open_source", "target_options"]
 BASE_URL = "https://graph.microsoft.com/v1.0"
 """https://learn.microsoft.com/en-us/graph/deployments names those of the national clouds."""
 EVERY_SITE = "*"
+TeamsExport = Literal["off", "A", "B", "evaluation"]
+_OF_USERS = {"onedrive": "drives", "outlook": "mail"}
+"""Targets that may name a user, and the options that they stand for."""
 
 
 class Options(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,6 +30,9 @@ class Options(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     read the OneDrive of `users`. `mail`: read the mailboxes of `users`. `users`: ids or sign-in names of the users
     whose chats, OneDrive and mail are read; empty: all users. `sites`: SharePoint sites whose document libraries are
     read, as `contoso.sharepoint.com/sites/name`; `*` for every site; empty: none.
+
+    `teams_export`: read `teams` and `chats` by the export interface of Teams, as one list a team and one a user:
+    `off`, or its licensing model, `A` (security and compliance), `B` (other purposes) or `evaluation` (for trials).
 
     `domains`: the organisation's own mail domains, everyone else is external; empty: those that the tenant has
     verified. `sharing`: ask whom each shared file is shared with, one call a file; without it only what the file
@@ -48,10 +54,11 @@ class Options(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mail: bool = False
     users: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
+    teams_export: TeamsExport = "off"
     domains: tuple[str, ...] = ()
     sharing: bool = True
     since: str = ""
-    max_file: int = 1 << 30
+    max_file: int = MAX_FILE
     base_url: str = BASE_URL
     per_second: float = 10.0
 
@@ -73,10 +80,8 @@ def target_options(target: str) -> dict[str, object]:
     rest = rest.strip().removeprefix("//").strip("/")
     if scheme == "teams":
         return {"teams": True} | ({"include": (_channels(rest),)} if rest else {})
-    if scheme == "onedrive":
-        return {"drives": True, "users": (rest,) if rest else ()}
-    if scheme == "outlook":
-        return {"mail": True, "users": (rest,) if rest else ()}
+    if scheme in _OF_USERS:
+        return {_OF_USERS[scheme]: True, "users": (rest,) if rest else ()}
     if scheme == "sharepoint":
         return {"sites": (rest or EVERY_SITE,)}
     raise ConfigError(

@@ -15,38 +15,23 @@ https://learn.microsoft.com/en-us/graph/api/chat-list
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from urllib.parse import quote
 
 import msgspec
 
 from keysentry.connectors.base import Delivery
 from keysentry.connectors.microsoft.client import GraphClient
+from keysentry.connectors.microsoft.conversations import Chat, chat_path, chat_readers, title
 from keysentry.connectors.microsoft.delta import digest, following, load, page_of, rows, save
-from keysentry.connectors.microsoft.directory import User
+from keysentry.connectors.microsoft.directory import User, units_of_users
 from keysentry.connectors.microsoft.faults import LOSES_PLACE
-from keysentry.connectors.microsoft.members import Member, Patience, readers
 from keysentry.connectors.microsoft.message import Setting, changed_at, make
 from keysentry.connectors.microsoft.watermark import Watermark
-from keysentry.connectors.microsoft.wire import Graph, Raw, id_of, iso, read
-from keysentry.errors import SourceError
+from keysentry.connectors.microsoft.wire import Raw, id_of, iso, read
 from keysentry.model.cursor import Cursor
 from keysentry.model.finding import Skipped
 from keysentry.model.record import Unit
 
 _TOP = 50
-_KINDS = {"oneOnOne": "chat", "group": "group chat", "meeting": "meeting chat"}
-_NAMES = 4
-"""How many members a title names."""
-
-
-class Chat(Graph, frozen=True):
-    """https://learn.microsoft.com/en-us/graph/api/resources/chat"""
-
-    id: str | None = None
-    topic: str | None = None
-    chat_type: str | None = None
-    tenant_id: str | None = None
-    members: tuple[Member | None, ...] | None = None
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -62,29 +47,16 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 def chats(client: GraphClient, users: Iterator[User | Skipped]) -> Iterator[Unit | Skipped]:
     """The chats of the users, each once. Of each a digest is kept while they are listed."""
-    patience = Patience()
     known: set[str] = set()
-    for user in users:
-        if isinstance(user, Skipped):
-            yield user
-            continue
-        try:
-            for raw in rows(client, f"{user.path}/", f"chats?$top={_TOP}&$expand=members"):
-                chat = read(raw, Chat) or Chat(id_of(raw))
-                if chat.id and digest(chat.id) not in known:
-                    known.add(digest(chat.id))
-                    yield Unit(f"chats/{chat.id}", title(chat))
-            patience.worked()
-        except SourceError as error:
-            yield patience.failed(f"chats of {user.name}", error)
 
+    def of_user(user: User) -> Iterator[Unit]:
+        for raw in rows(client, f"{user.path}/", f"chats?$top={_TOP}&$expand=members"):
+            chat = read(raw, Chat) or Chat(id_of(raw))
+            if chat.id and digest(chat.id) not in known:
+                known.add(digest(chat.id))
+                yield Unit(f"chats/{chat.id}", title(chat))
 
-def title(chat: Chat) -> str:
-    """What a person calls the chat: its topic, or who is in it."""
-    kind = _KINDS.get(chat.chat_type or "", "chat")
-    names = sorted(member.display_name for member in chat.members or () if member and member.display_name)
-    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-    return f"{kind} / {chat.topic or ', '.join(names[:_NAMES]) + more or chat.id}"
+    return units_of_users(users, "chats", of_user)
 
 
 class ChatReader:
@@ -95,7 +67,7 @@ class ChatReader:
         self._unit = unit
         self._since = since
         self._chat = unit.id.partition("/")[2]
-        self._path = f"/chats/{quote(self._chat, safe='')}"
+        self._path = chat_path(self._chat)
         self._setting: Setting | None = None
         self._notes: tuple[Skipped, ...] = ()
 
@@ -164,9 +136,9 @@ class ChatReader:
         """The readers of the chat; asked for once a pass, and only when there is something to tell."""
         if self._setting is None:
             chat = read(self._client.get(self._path).body, Chat) or Chat()
-            tenant = chat.tenant_id or ""
-            found = readers(self._client, f"{self._path}/", "private", tenant, self._unit.title)
+            found = chat_readers(self._client, chat, self._path, self._unit.title)
             self._notes += found.skipped
+            tenant = chat.tenant_id or ""
             self._setting = Setting(self._unit.id, self._unit.title, found.exposure, tenant, self._since)
         return self._setting
 

@@ -13,7 +13,9 @@ Invariants.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
+from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -95,6 +97,14 @@ def page_of(answer: Answer, path: str) -> Page:
     if found is None:
         raise SourceError(f"{path.partition('?')[0]} does not answer with a list", place=PLACE)
     return found
+
+
+def answered_at(answer: Answer) -> int:
+    """When the service answered, by its own clock (UTC milliseconds)."""
+    try:
+        return round(parsedate_to_datetime(answer.headers["date"]).timestamp() * 1000)
+    except (KeyError, ValueError, TypeError):
+        return round(time.time() * 1000)
 
 
 def following(found: Page, tail: str) -> str:

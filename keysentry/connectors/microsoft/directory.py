@@ -7,15 +7,17 @@ https://learn.microsoft.com/en-us/graph/api/organization-get
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
 from keysentry.connectors.microsoft.client import GraphClient
 from keysentry.connectors.microsoft.delta import rows
 from keysentry.connectors.microsoft.faults import ForbiddenError
+from keysentry.connectors.microsoft.members import Patience
 from keysentry.connectors.microsoft.wire import Graph, read
-from keysentry.errors import GoneError
+from keysentry.errors import GoneError, SourceError
 from keysentry.model.finding import Skipped
+from keysentry.model.record import Unit
 
 _FIELDS = "id,userPrincipalName,mail,userType"
 
@@ -50,6 +52,33 @@ class Organization(Graph, frozen=True):
 
     id: str | None = None
     verified_domains: tuple[Domain | None, ...] | None = None
+
+
+def units_of_users(
+    users: Iterator[User | Skipped],
+    kind: str,
+    of_user: Callable[[User], Iterable[Unit]],
+    *,
+    none: str = "",
+    named: bool = True,
+) -> Iterator[Unit | Skipped]:
+    """The units of each user, as `of_user` lists them; `kind` is what notes call them.
+
+    `none` says what it means that there is nothing of a user (404), which is only told of users that were `named`.
+    """
+    patience = Patience()
+    for user in users:
+        if isinstance(user, Skipped):
+            yield user
+            continue
+        try:
+            yield from of_user(user)
+            patience.worked()
+        except GoneError as error:
+            if named:
+                yield Skipped(f"{kind} of {user.name}", f"{none}: {error.reason}" if none else str(error))
+        except SourceError as error:
+            yield patience.failed(f"{kind} of {user.name}", error)
 
 
 class Directory:

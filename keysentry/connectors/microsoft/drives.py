@@ -18,7 +18,7 @@ from keysentry.connectors.microsoft import EVERY_SITE
 from keysentry.connectors.microsoft.client import GraphClient
 from keysentry.connectors.microsoft.content import Content, File
 from keysentry.connectors.microsoft.delta import Lane, Made, deliveries, rows
-from keysentry.connectors.microsoft.directory import Directory, User
+from keysentry.connectors.microsoft.directory import Directory, User, units_of_users
 from keysentry.connectors.microsoft.members import Patience, wider
 from keysentry.connectors.microsoft.sharing import of_permissions, of_scope
 from keysentry.connectors.microsoft.wire import Facet, Graph, IdentitySet, Raw, id_of, read, seconds
@@ -87,23 +87,13 @@ class Item(Graph, frozen=True):
 
 def drives_of_users(client: GraphClient, users: Iterator[User | Skipped], *, named: bool) -> Iterator[Unit | Skipped]:
     """The OneDrive of each user. Many users have none; only of those that were `named` that is told."""
-    patience = Patience()
-    for user in users:
-        if isinstance(user, Skipped):
-            yield user
-            continue
-        try:
-            drive = read(client.get(f"{user.path}/drive").body, Drive)
-            patience.worked()
-        except GoneError as error:
-            if named:
-                yield Skipped(f"OneDrive of {user.name}", f"there is none: {error.reason}")
-            continue
-        except SourceError as error:
-            yield patience.failed(f"OneDrive of {user.name}", error)
-            continue
+
+    def of_user(user: User) -> Iterator[Unit]:
+        drive = read(client.get(f"{user.path}/drive").body, Drive)
         if drive and drive.id:
             yield Unit(f"drives/{drive.id}", f"OneDrive / {user.name}")
+
+    return units_of_users(users, "OneDrive", of_user, none="there is none", named=named)
 
 
 def drives_of_sites(client: GraphClient, names: tuple[str, ...]) -> Iterator[Unit | Skipped]:

@@ -31,6 +31,7 @@ https://learn.microsoft.com/en-us/graph/delta-query-overview#token-duration
 _PERMISSIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), permission)
     for pattern, permission in (
+        (r"/teams/[^/]+/channels/(?i:getAllMessages)", "ChannelMessage.Read.All"),
         (r"/teams/[^/]+/channels/[^/]+/members", "ChannelMember.Read.All"),
         (r"/teams/[^/]+/channels/[^/]+/messages", "ChannelMessage.Read.All"),
         (r"/teams/[^/]+/channels", "Channel.ReadBasic.All"),
@@ -47,9 +48,35 @@ _PERMISSIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 """Which application permission a call needs: the least that its page in the Graph reference names."""
 
+_LICENCE = (
+    "give the user (of a team: a member) a licence with Microsoft Communications DLP, as in Microsoft 365 E5, or set "
+    "teams_export to another model: https://learn.microsoft.com/en-us/graph/teams-licenses"
+)
+_UNPAID = (
+    ("evaluat", 'what is free for trials is used up this month: set teams_export to "A" or "B"'),
+    (
+        "subscription",
+        "link the app to an Azure subscription: https://learn.microsoft.com/en-us/graph/metered-api-setup",
+    ),
+    ("tenant needs", _LICENCE),
+    ("'model'", 'set teams_export to "A"'),
+)
+"""What the message of a 402 says about more than one user, and what to do about it.
+
+https://learn.microsoft.com/en-us/graph/teams-licenses#payment-related-errors
+"""
+
 
 class ForbiddenError(AccessError):
-    """403: the app lacks a permission, or may not see just this."""
+    """403 (402: see below): the app lacks a permission, or may not see just this."""
+
+
+class LicenceError(ForbiddenError):
+    """402: whoever's messages are asked for has no licence for that; others may have one."""
+
+
+class PaymentError(ForbiddenError):
+    """402: the app or the whole organisation lacks something, or has used up what is free."""
 
 
 class ResyncError(SourceError):
@@ -96,7 +123,9 @@ def fault(status: int, headers: Mapping[str, str], body: bytes, path: str, token
 def _final(status: int, said: str, path: str, token_advice: str) -> KeysentryError:
     if status == 401:
         return AccessError(f"the token is not accepted ({said})", place=PLACE, advice=token_advice)
-    if status in (402, 403):
+    if status == 402:
+        return _unpaid(said, path)
+    if status == 403:
         needed = permission(path)
         advice = f"give the app the application permission {needed}, with admin consent" if needed else ""
         return ForbiddenError(f"{path} may not be read ({said})", place=PLACE, advice=advice)
@@ -106,6 +135,14 @@ def _final(status: int, said: str, path: str, token_advice: str) -> KeysentryErr
         return LockedError(f"{path} is locked ({said})", place=PLACE)
     kind = RejectedError if status == 400 else SourceError
     return kind(f"{path} cannot be read ({said})", place=PLACE)
+
+
+def _unpaid(said: str, path: str) -> KeysentryError:
+    reason = f"{path} may not be read ({said})"
+    for word, advice in _UNPAID:
+        if word in said.lower():
+            return PaymentError(reason, place=PLACE, advice=advice)
+    return LicenceError(reason, place=PLACE, advice=_LICENCE)
 
 
 def _detail(body: bytes) -> tuple[str, str]:

@@ -20,11 +20,10 @@ from keysentry.connectors.base import Delivery
 from keysentry.connectors.microsoft.attachments import Attachments, attachments
 from keysentry.connectors.microsoft.client import GraphClient
 from keysentry.connectors.microsoft.delta import Lane, Made, deliveries, rows
-from keysentry.connectors.microsoft.directory import Directory, User, outside
-from keysentry.connectors.microsoft.members import Patience
+from keysentry.connectors.microsoft.directory import Directory, User, outside, units_of_users
 from keysentry.connectors.microsoft.message import body_parts, field_route, utf8
 from keysentry.connectors.microsoft.wire import Body, Facet, Graph, Raw, id_of, read, seconds
-from keysentry.errors import GoneError, SourceError
+from keysentry.errors import GoneError
 from keysentry.model.cursor import Cursor
 from keysentry.model.finding import Skipped
 from keysentry.model.location import Exposure
@@ -87,24 +86,12 @@ class Mail(Graph, frozen=True):
 
 def folders(client: GraphClient, users: Iterator[User | Skipped], *, named: bool) -> Iterator[Unit | Skipped]:
     """The folders of each user's mailbox. Not every user has one; only of those that were `named` that is told."""
-    patience = Patience()
-    for user in users:
-        if isinstance(user, Skipped):
-            yield user
-            continue
-        try:
-            found = [
-                read(raw, Folder) or Folder(id_of(raw)) for raw in rows(client, f"{user.path}/mailFolders/", "delta()")
-            ]
-            patience.worked()
-        except GoneError as error:
-            if named:
-                yield Skipped(f"mail of {user.name}", f"there is no mailbox: {error.reason}")
-            continue
-        except SourceError as error:
-            yield patience.failed(f"mail of {user.name}", error)
-            continue
-        yield from _units(user, found)
+
+    def of_user(user: User) -> Iterator[Unit]:
+        listed = rows(client, f"{user.path}/mailFolders/", "delta()")
+        return _units(user, [read(raw, Folder) or Folder(id_of(raw)) for raw in listed])
+
+    return units_of_users(users, "mail", of_user, none="there is no mailbox", named=named)
 
 
 def _units(user: User, found: list[Folder]) -> Iterator[Unit]:

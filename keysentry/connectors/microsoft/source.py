@@ -5,6 +5,7 @@ The id of a unit is its address in Graph, and so is the id of a record: both say
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,8 +16,10 @@ from keysentry.connectors.microsoft.chats import ChatReader, chats
 from keysentry.connectors.microsoft.client import GraphClient
 from keysentry.connectors.microsoft.directory import Directory
 from keysentry.connectors.microsoft.drives import DriveReader, drives_of_sites, drives_of_users
+from keysentry.connectors.microsoft.export import ExportReader, Newest, export_of_teams, export_of_users
 from keysentry.connectors.microsoft.faults import PLACE
 from keysentry.connectors.microsoft.mail import MailReader, folders
+from keysentry.connectors.microsoft.members import Patience
 from keysentry.connectors.microsoft.teams import ChannelReader, channels
 from keysentry.connectors.pace import Pace
 from keysentry.errors import ClosedError, ConfigError
@@ -29,6 +32,8 @@ MESSAGES_PER_SECOND = 4.0
 
 https://learn.microsoft.com/en-us/graph/throttling-limits#microsoft-teams-service-limits
 """
+_EXPORT = re.compile(r"users/[^/]+/chats|teams/[^/]+/channels")
+"""The ids of units that the export interface reads."""
 
 
 class MicrosoftSource:
@@ -38,6 +43,9 @@ class MicrosoftSource:
         """`make_pace` makes the limits of calls, from the arguments of `Pace`."""
         self._since = _since(options)
         self._options = _checked(options)
+        self._one_by_one = options.teams_export == "off"
+        self._newest = Newest()
+        self._licences = Patience()
         self._make_pace = make_pace
         self._lock = threading.Lock()
         self._client: GraphClient | None = None
@@ -49,9 +57,9 @@ class MicrosoftSource:
         options, client, directory = self._options, *self._connected()
         named = bool(options.users)
         if options.teams:
-            yield from channels(client)
+            yield from channels(client) if self._one_by_one else export_of_teams(client)
         if options.chats:
-            yield from chats(client, directory.users())
+            yield from chats(client, directory.users()) if self._one_by_one else export_of_users(directory.users())
         if options.drives:
             yield from drives_of_users(client, directory.users(), named=named)
         if options.sites:
@@ -63,6 +71,11 @@ class MicrosoftSource:
         """What is in a unit from a cursor on, and what changed since. Raises `SourceError`."""
         options, client, directory = self._options, *self._connected()
         kind, _, rest = unit.id.partition("/")
+        if _EXPORT.fullmatch(unit.id):
+            model = options.teams_export if options.teams_export in ("A", "B") else ""
+            return ExportReader(
+                client, unit, model=model, since=self._since, newest=self._newest, licences=self._licences
+            ).deliveries(cursor)
         if kind == "teams":
             return ChannelReader(client, unit, self._since).deliveries(cursor)
         if kind == "chats":

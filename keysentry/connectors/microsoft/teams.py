@@ -18,23 +18,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 import msgspec
 
 from keysentry.connectors.base import Delivery
-from keysentry.connectors.microsoft.client import Answer, GraphClient
-from keysentry.connectors.microsoft.delta import Made, digest, following, load, page_of, rows, save, tail_of
+from keysentry.connectors.microsoft.client import GraphClient
+from keysentry.connectors.microsoft.conversations import Channel, Team, channel_path, channel_readers
+from keysentry.connectors.microsoft.delta import (
+    Made,
+    answered_at,
+    digest,
+    following,
+    load,
+    page_of,
+    rows,
+    save,
+    tail_of,
+)
 from keysentry.connectors.microsoft.faults import LOSES_PLACE, ForbiddenError
-from keysentry.connectors.microsoft.members import Patience, Readers, readers
+from keysentry.connectors.microsoft.members import Patience, Readers
 from keysentry.connectors.microsoft.message import Setting, changed_at, make
 from keysentry.connectors.microsoft.watermark import MARGIN, Watermark
-from keysentry.connectors.microsoft.wire import Graph, Page, Raw, id_of, iso, read
+from keysentry.connectors.microsoft.wire import Page, Raw, id_of, iso, read
 from keysentry.errors import GoneError, SourceError
 from keysentry.model.cursor import Cursor
 from keysentry.model.finding import Skipped
-from keysentry.model.location import Audience, Exposure
+from keysentry.model.location import Exposure
 from keysentry.model.record import Unit
 
 _TOP = 25
@@ -44,24 +54,6 @@ _REPLIES = "replies?$top=50"
 _LOST = "the service does not know the last place any more: what has changed since is read by its time instead"
 _REACH = 210 * 86_400_000
 """How far back changes can be asked for: less than the eight months of the service (milliseconds)."""
-
-
-class Team(Graph, frozen=True):
-    """https://learn.microsoft.com/en-us/graph/api/resources/team"""
-
-    id: str | None = None
-    display_name: str | None = None
-    visibility: str | None = None
-    tenant_id: str | None = None
-
-
-class Channel(Graph, frozen=True):
-    """https://learn.microsoft.com/en-us/graph/api/resources/channel"""
-
-    id: str | None = None
-    display_name: str | None = None
-    membership_type: str | None = None
-    tenant_id: str | None = None
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -100,24 +92,33 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 def channels(client: GraphClient) -> Iterator[Unit | Skipped]:
     """The channels of every team."""
     patience = Patience()
+    for team in teams(client):
+        if isinstance(team, Skipped):
+            yield team
+            continue
+        try:
+            yield from _of_team(client, team)
+            patience.worked()
+        except SourceError as error:
+            yield patience.failed(team.title, error)
+
+
+def teams(client: GraphClient) -> Iterator[Unit | Skipped]:
+    """Every team, under its address."""
     for raw in rows(client, "/", "teams?$select=id,displayName"):
         team = read(raw, Team)
         if team is None or not team.id:
             yield Skipped("Teams", "a team that cannot be understood is not read")
-            continue
-        try:
-            yield from _of_team(client, team.id, team.display_name or team.id)
-            patience.worked()
-        except SourceError as error:
-            yield patience.failed(team.display_name or team.id, error)
+        else:
+            yield Unit(f"teams/{team.id}", team.display_name or team.id)
 
 
-def _of_team(client: GraphClient, team: str, name: str) -> Iterator[Unit]:
-    under = f"/teams/{quote(team, safe='')}/"
+def _of_team(client: GraphClient, team: Unit) -> Iterator[Unit]:
+    under = f"/teams/{quote(team.id.partition('/')[2], safe='')}/"
     for raw in rows(client, under, "channels?$select=id,displayName,membershipType"):
         channel = read(raw, Channel) or Channel(id_of(raw))
         if channel.id:
-            yield Unit(f"teams/{team}/channels/{channel.id}", f"{name} / #{channel.display_name or channel.id}")
+            yield Unit(f"{team.id}/channels/{channel.id}", f"{team.title} / #{channel.display_name or channel.id}")
 
 
 class ChannelReader:
@@ -129,7 +130,7 @@ class ChannelReader:
         self._since = since
         _, team, _, channel = unit.id.split("/", 3)
         self._team = f"/teams/{quote(team, safe='')}"
-        self._channel = f"{self._team}/channels/{quote(channel, safe='')}"
+        self._channel = channel_path(team, channel)
         self._setting: Setting | None = None
         self._notes: tuple[Skipped, ...] = ()
 
@@ -148,7 +149,7 @@ class ChannelReader:
                 yield Delivery(None, save(place), (Skipped(self._unit.title, _LOST, partial=True),))
                 continue
             if not place.began:
-                place = msgspec.structs.replace(place, began=_date(answer) - MARGIN)
+                place = msgspec.structs.replace(place, began=answered_at(answer) - MARGIN)
             found = page_of(answer, path)
             over = not following(found, place.tail) and place.changes
             place = yield from self._page(place, found)
@@ -251,16 +252,7 @@ class ChannelReader:
 
     def _known_readers(self) -> Readers:
         channel = read(self._client.get(self._channel).body, Channel) or Channel()
-        title = self._unit.title
-        tenant = channel.tenant_id or ""
-        if channel.membership_type in (None, "standard"):
-            team = read(self._client.get(self._team).body, Team) or Team()
-            audience: Audience = "internal" if (team.visibility or "").lower() == "public" else "private"
-            return readers(self._client, f"{self._team}/", audience, tenant or team.tenant_id or "", title)
-        found = readers(self._client, f"{self._channel}/", "private", tenant, title)
-        if channel.membership_type == "shared":  # teams that it is shared with bring readers who are no members
-            return Readers(Exposure(found.exposure.audience), found.skipped)
-        return found
+        return channel_readers(self._client, self._team, self._channel, channel, self._unit.title)
 
 
 def _still(values: tuple[Raw, ...], spot: Spot) -> bool:
@@ -295,11 +287,3 @@ def _anew(place: Place) -> Place:
 
 def _earliest() -> int:
     return round(time.time() * 1000) - _REACH
-
-
-def _date(answer: Answer) -> int:
-    """When the service answered, by its own clock (milliseconds)."""
-    try:
-        return round(parsedate_to_datetime(answer.headers["date"]).timestamp() * 1000)
-    except (KeyError, ValueError, TypeError):
-        return round(time.time() * 1000)

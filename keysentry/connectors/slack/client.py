@@ -1,4 +1,4 @@
-"""Slack's Web API: calls within its limits, pages, and its errors in our terms. The only module that imports slack_sdk.
+"""Slack's Web API: calls within its limits, pages, and its errors in our terms. It is built on `wire`.
 
 Limits are Slack's, a method and workspace each (https://docs.slack.dev/apis/web-api/rate-limits): tier 2 is 20 calls a
 minute, tier 3 is 50, tier 4 is 100. Some calls may come at once, the rest at a steady rate, so that no minute sees
@@ -25,6 +25,7 @@ from slack_sdk.web import WebClient
 from slack_sdk.web.slack_response import SlackResponse
 
 from keysentry.connectors.pace import Pace, Refused
+from keysentry.connectors.slack.wire import Sent, Web
 from keysentry.errors import AccessError, GoneError, SourceError
 from keysentry.model.sensitive import Sensitive
 
@@ -196,9 +197,7 @@ class Client:
         self._make_pace = pace
         self._paces: dict[str, Pace] = {}
         self._closed = False
-        self._web = WebClient(
-            base_url=base_url or WebClient.BASE_URL, timeout=timeout, logger=_quiet(), retry_handlers=[]
-        )
+        self._web = Web(base_url, timeout, _quiet())
 
     @property
     def base_url(self) -> str:
@@ -225,9 +224,12 @@ class Client:
         told = next((value for key, value in headers.items() if key.lower() == "x-oauth-scopes"), None)
         return answer, None if told is None else frozenset(scope.strip() for scope in told.split(",") if scope.strip())
 
-    def one_page(self, method: str, key: str, **arguments: object) -> Page:
-        """One page: the list under `key`. Raises `StaleCursorError` as well as what `call` raises."""
-        answer = self.call(method, **arguments)
+    def one_page(self, method: str, key: str, sent: Sent | None = None, /, **arguments: object) -> Page:
+        """One page: the list under `key`. `sent` is called when only the answer is still waited for.
+
+        Raises `StaleCursorError` as well as what `call` raises.
+        """
+        answer = self._ask(method, arguments, sent)[0]
         items = answer.get(key)
         rest = answer.get("response_metadata")
         following = rest.get("next_cursor") if isinstance(rest, dict) else None
@@ -271,18 +273,21 @@ class Client:
         return Socket(self._web, lambda: self.call("apps.connections.open", token=app_token).get("url"), listener)
 
     def close(self) -> None:
-        """Make every call that waits raise `ClosedError`."""
+        """Make every call that waits raise `ClosedError`, and let go of connections."""
         self._closed = True
         for pace in list(self._paces.values()):
             pace.close()
+        self._web.close()
 
-    def _ask(self, method: str, arguments: Mapping[str, object]) -> tuple[Fields, Mapping[str, str]]:
-        return self.pace(method).call(lambda: self._try(method, arguments))
+    def _ask(
+        self, method: str, arguments: Mapping[str, object], sent: Sent | None = None
+    ) -> tuple[Fields, Mapping[str, str]]:
+        return self.pace(method).call(lambda: self._try(method, arguments, sent))
 
-    def _try(self, method: str, arguments: Mapping[str, object]) -> tuple[Fields, Mapping[str, str]]:
+    def _try(self, method: str, arguments: Mapping[str, object], sent: Sent | None) -> tuple[Fields, Mapping[str, str]]:
         token = self._token.reveal() if self._token else ""
         try:
-            response = self._web.api_call(method, params={"token": token, **arguments})
+            response = self._web.call(method, {"token": token, **arguments}, sent)
         except SlackApiError as error:
             raise self._failure(method, error.response) from None
         except SlackClientError as error:

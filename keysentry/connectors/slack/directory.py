@@ -91,8 +91,12 @@ class Directory:
     def meet(self, message: Fields) -> None:
         """Learn the name of a message's author, so that `workspace` has it. Raises `SourceError`."""
         user = message.get("user")
-        if isinstance(user, str) and _PERSON.fullmatch(user):
+        if isinstance(user, str) and not self._knows(user) and _PERSON.fullmatch(user):
             self.name(user)
+
+    def _knows(self, user: str) -> bool:
+        """Whether nothing needs to be asked for a person's name. Needs no lock: at worst it says no."""
+        return user in self._users and self._listed_at is not None
 
     def name(self, user: str) -> str:
         """A person's name; the id where nobody tells. Raises `SourceError`."""

@@ -28,6 +28,8 @@ from keysentry.model.cursor import Cursor
 
 _DIGEST: Final = 8
 _NOTED: Final = 40
+_USUAL: Final = 17
+"""How long a `ts` is from 2001 to 2286."""
 
 
 class Run(msgspec.Struct, omit_defaults=True):
@@ -77,11 +79,33 @@ def write_state(state: State) -> Cursor:
     return Cursor(_ENCODE(state).decode())
 
 
+class CursorWriter:
+    """Writes the cursors of one pass, as `write_state` does: from one message to the next, often only `low` moves."""
+
+    def __init__(self) -> None:
+        self._parts: tuple[bytes, bytes, bytes] | None = None
+        self._head = self._tail = ""
+
+    def write(self, state: State, run: Run, parts: tuple[bytes, bytes, bytes]) -> Cursor:
+        """The cursor of a state in this pass, in which nothing changes but `low`, `thread` and what is in `parts`:
+        the state's `ids`, and the run's `seen` and `ids`.
+        """
+        if parts == self._parts and not run.thread:
+            return Cursor(f"{self._head}{run.low}{self._tail}")
+        state.ids, run.seen, run.ids = parts
+        written = write_state(state)
+        if not run.thread:
+            head, key, rest = written.value.rpartition('"low":')  # the run comes last; behind `low` only base64 follows
+            self._parts, self._head, self._tail = parts, head + key, rest.lstrip("0123456789")
+        return written
+
+
 class Notes:
     """A small set of what was given already, by message and time of its change."""
 
     def __init__(self, written: bytes = b"") -> None:
         self._known = {written[at : at + _DIGEST] for at in range(0, len(written), _DIGEST)}
+        self._written: bytes | None = None
 
     def __contains__(self, change: tuple[int, int]) -> bool:
         return bool(self._known) and _digest(change) in self._known
@@ -90,10 +114,13 @@ class Notes:
         """Note it, if there is room."""
         if len(self._known) < _NOTED:
             self._known.add(_digest(change))
+            self._written = None
 
     def write(self) -> bytes:
         """The notes as bytes."""
-        return b"".join(sorted(self._known))
+        if self._written is None:
+            self._written = b"".join(sorted(self._known))
+        return self._written
 
 
 def _digest(change: tuple[int, int]) -> bytes:
@@ -105,6 +132,9 @@ def micros(ts: object) -> int:
     if not isinstance(ts, str):
         return 0
     seconds, dot, fraction = ts.partition(".")
+    if len(ts) == _USUAL and len(seconds) == _USUAL - 7:
+        digits = seconds + fraction
+        return int(digits) if digits.isdigit() and digits.isascii() else 0
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 11):
         return 0
     if not dot:

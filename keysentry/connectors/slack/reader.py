@@ -31,6 +31,8 @@ class ChannelReader:
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             place = f"{self.title} {message.get('ts')}"
             return Read(None, (Skipped(place, f"it cannot be understood ({type(error).__name__})"),))
+        if not message.get("files"):
+            return Read(record)
         parts, skipped = self._files.of_message(message, record.uri or record.id)
         if parts:
             record = msgspec.structs.replace(record, parts=(*record.parts, *parts))

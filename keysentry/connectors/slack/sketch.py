@@ -14,13 +14,14 @@ then says so with None, and gives a wrong number only by an accident of 32 bits.
 
 from __future__ import annotations
 
-import struct
+import sys
+from array import array
 from typing import Final
 
 _TABLES: Final = 5
 _WIDTH: Final = 12
 _CELLS: Final = _TABLES * _WIDTH
-_FORM: Final = struct.Struct(f"<{_CELLS}H{_CELLS}Q{_CELLS}I")
+_SIZE: Final = _CELLS * (2 + 8 + 4)
 _COUNT: Final = 0xFFFF  # counts are kept to 16 bits: only the small ones of a difference matter
 _MASK: Final = (1 << 64) - 1
 
@@ -32,12 +33,11 @@ class Sketch:
 
     def __init__(self, written: bytes = b"") -> None:
         """`written` is what `write` gave; empty, or anything else, is an empty set."""
-        if len(written) != _FORM.size:
-            written = bytes(_FORM.size)
-        numbers = _FORM.unpack(written)
-        self._counts = list(numbers[:_CELLS])
-        self._sums = list(numbers[_CELLS : 2 * _CELLS])
-        self._checks = list(numbers[2 * _CELLS :])
+        if len(written) != _SIZE:
+            written = bytes(_SIZE)
+        self._counts = _numbers("H", written[: 2 * _CELLS])
+        self._sums = _numbers("Q", written[2 * _CELLS : 10 * _CELLS])
+        self._checks = _numbers("I", written[10 * _CELLS :])
         self._written: bytes | None = None
 
     def add(self, number: int) -> None:
@@ -52,7 +52,7 @@ class Sketch:
         """The sketch as bytes: none for an empty set, else always as many."""
         if self._written is None:
             empty = not any(self._counts) and not any(self._sums)
-            self._written = b"" if empty else _FORM.pack(*self._counts, *self._sums, *self._checks)
+            self._written = b"" if empty else b"".join(map(_bytes, (self._counts, self._sums, self._checks)))
         return self._written
 
     def left(self) -> tuple[list[int], list[int]] | None:
@@ -80,21 +80,37 @@ class Sketch:
         return (sorted(present), sorted(missing)) if not rest.write() else None
 
     def _change(self, number: int, count: int) -> None:
+        counts, sums, checks = self._counts, self._sums, self._checks
         mixed = _mix(number)
         check = mixed >> 32
         for cell in _cells(mixed):
-            self._counts[cell] = (self._counts[cell] + count) & _COUNT
-            self._sums[cell] ^= number
-            self._checks[cell] ^= check
+            counts[cell] = (counts[cell] + count) & _COUNT
+            sums[cell] ^= number
+            checks[cell] ^= check
         self._written = None
+
+
+def _numbers(kind: str, written: bytes) -> array[int]:
+    """Numbers of 2 (H), 8 (Q) or 4 (I) bytes each, least significant byte first."""
+    numbers = array(kind, written)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def _bytes(numbers: array[int]) -> bytes:
+    if sys.byteorder == "big":
+        numbers = numbers[:]
+        numbers.byteswap()
+    return numbers.tobytes()
 
 
 def _cells(mixed: int) -> list[int]:
     """A number's cell in each of the tables."""
     cells = []
-    for table in range(_TABLES):
-        mixed, place = divmod(mixed, _WIDTH)
-        cells.append(table * _WIDTH + place)
+    for first in range(0, _CELLS, _WIDTH):
+        cells.append(first + mixed % _WIDTH)
+        mixed //= _WIDTH
     return cells
 
 

@@ -11,11 +11,15 @@ once, from the channel.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from keysentry.connectors.base import Delivery
+from keysentry.connectors.slack.ahead import Sent, read_ahead
 from keysentry.connectors.slack.client import Client, CodeError, Fields, Page, StaleCursorError
-from keysentry.connectors.slack.place import Notes, Run, State, micros, timestamp, write_state
+from keysentry.connectors.slack.place import CursorWriter, Notes, Run, State, micros, timestamp, write_state
 from keysentry.connectors.slack.sketch import Sketch
 from keysentry.errors import GoneError
 from keysentry.model.cursor import Cursor
@@ -27,11 +31,18 @@ _AFTER_ALL: Final = "9999999999.000000"
 """Later than every message. With `oldest` alone Slack would give the messages closest to that first."""
 
 
-class Read(NamedTuple):
+class Read(msgspec.Struct, frozen=True):
     """A message as a record (None: it cannot be one), and what of it was not read."""
 
     record: Record | None
     skipped: tuple[Skipped, ...] = ()
+
+
+class _Timed(NamedTuple):
+    """A page, and the time of each of its messages (0: it has none)."""
+
+    page: Page
+    times: list[int]
 
 
 class Reader(Protocol):
@@ -64,6 +75,7 @@ class Sweep:
         self._noted = Notes()
         self._before = Sketch()
         self._now = Sketch()
+        self._writer = CursorWriter()
 
     def deliveries(self) -> Iterator[Delivery]:
         """What is new, changed or gone. A pass that was broken off is ended first, then comes a whole one."""
@@ -77,6 +89,7 @@ class Sweep:
         state = self._state
         self._bottom = state.floor
         self._told = run is not None
+        self._writer = CursorWriter()
         self._known, self._before = Notes(state.seen), Sketch(state.ids)
         first: Page | None = None
         latest = _AFTER_ALL if run is None and state.floor else None
@@ -89,9 +102,10 @@ class Sweep:
             if run.thread:
                 yield from self._thread(run, run.low, run.thread)
         limited = False
-        for page in self._pages(run, first, latest):
-            limited = limited or page.answer.get("is_limited") is True
+        for page in self._pages_ahead(run, first, latest):
+            limited = limited or page.page.answer.get("is_limited") is True
             yield from self._page(run, page)
+            del page  # two are held at most: this one, and the one that comes
         if limited and not state.top:
             reason = "older messages are hidden by the limit of the workspace's plan"
             yield self._skip(run, reason)
@@ -120,21 +134,28 @@ class Sweep:
         state.top, state.stamp, state.floor = run.top, run.stamp, run.floor
         state.seen, state.ids, state.run = self._noted.write(), self._now.write(), None
 
-    def _pages(self, run: Run, first: Page | None, latest: str | None) -> Iterator[Page]:
-        """The pages of the pass, each once; the first may have been asked for already."""
+    def _pages_ahead(self, run: Run, first: Page | None, latest: str | None) -> Iterator[_Timed]:
+        """The pages of the pass, the next one asked for while one is read."""
+        return read_ahead(lambda sent: self._pages(run.low, first, latest, sent))
+
+    def _pages(self, lowest: int, first: Page | None, latest: str | None, sent: Sent) -> Iterator[_Timed]:
+        """The pages of the pass, each once; the first may have been asked for already. `lowest` is where the pass is.
+
+        It runs in a thread of its own, ahead of what is read: nothing here may look at what changes with that.
+        """
         page, following = first, ""
         while True:
             if page is None:
                 try:
-                    page = self._history(latest, following)
+                    page = self._history(latest, following, sent)
                 except StaleCursorError:
                     if not following:
                         raise
-                    latest, following = timestamp(run.low), ""
+                    latest, following = timestamp(lowest), ""
                     continue
-            yield page
-            times = [ts for item in page.items if isinstance(item, dict) and (ts := micros(item.get("ts")))]
-            lowest = min(times, default=run.low)
+            times = [micros(item.get("ts")) if isinstance(item, dict) else 0 for item in page.items]
+            yield _Timed(page, times)
+            lowest = min(filter(None, times), default=lowest)
             if not page.more or lowest <= self._bottom:
                 return
             if page.following and page.following != following:
@@ -145,10 +166,11 @@ class Sweep:
                 return
             page = None
 
-    def _history(self, latest: str | None, following: str) -> Page:
+    def _history(self, latest: str | None, following: str, sent: Sent | None = None) -> Page:
         return self._client.one_page(
             "conversations.history",
             "messages",
+            sent,
             channel=self._reader.id,
             limit=self._client.page,
             oldest=timestamp(self._bottom) if self._bottom else None,
@@ -158,21 +180,21 @@ class Sweep:
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
-    def _page(self, run: Run, page: Page) -> Iterator[Delivery]:
-        known: list[tuple[int, Fields]] = []
-        unknown = 0
-        for message in page.items:
-            ts = micros(message.get("ts")) if isinstance(message, dict) else 0
-            if not ts:
-                unknown += 1
-            elif self._bottom < ts < run.low and ts <= run.top:
-                known.append((ts, message))
-        for ts, message in sorted(known, key=lambda one: -one[0]):
-            yield from self._message(run, ts, message)
+    def _page(self, run: Run, page: _Timed) -> Iterator[Delivery]:
+        between = range(self._bottom + 1, min(run.low, run.top + 1))
+        known = [(ts, message) for ts, message in zip(page.times, page.page.items, strict=True) if ts in between]
+        unknown = page.times.count(0)
+        known.sort(key=itemgetter(0), reverse=True)
+        for ts, message in known:
+            if self._meet(run, ts, message):
+                yield self._deliver(message)
+            if run.thread:
+                yield from self._thread(run, ts, ts)
         if unknown:
             yield self._skip(run, f"{unknown} of its messages have no time and cannot be told apart")
 
-    def _message(self, run: Run, ts: int, message: Fields) -> Iterator[Delivery]:
+    def _meet(self, run: Run, ts: int, message: Fields) -> bool:
+        """Go on to a message, and into its thread if that is to be read. Whether the message is to be given."""
         state = self._state
         new, gone = ts > state.top, message.get("subtype") == "tombstone"
         if not gone:
@@ -181,14 +203,12 @@ class Sweep:
             if not new:
                 self._before.remove(ts)
         run.low = ts
-        edited = _edited(message)
+        edited = _edited(message) if "edited" in message else 0
         due = not gone and (new or self._is_news(ts, edited))
-        self._note(run, ts, ts, edited)
-        run.thread = ts if self._has_news(message, new) else 0
-        if due:
-            yield self._deliver(message)
-        if run.thread:
-            yield from self._thread(run, ts, ts)
+        if edited:
+            self._note(run, ts, ts, edited)
+        run.thread = ts if "reply_count" in message and self._has_news(message, new) else 0
+        return due
 
     def _has_news(self, message: Fields, new: bool) -> bool:
         """Whether a message has a thread in which there may be what was not given yet."""
@@ -288,8 +308,8 @@ class Sweep:
 
     def _deliver(self, message: Fields) -> Delivery:
         self._told = True
-        record, skipped = self._reader.read(message)
-        return Delivery(record, self._cursor(), skipped)
+        read = self._reader.read(message)
+        return Delivery(read.record, self._cursor(), read.skipped)
 
     def _skip(self, run: Run, reason: str) -> Delivery:
         self._told = True
@@ -298,9 +318,7 @@ class Sweep:
     def _cursor(self) -> Cursor:
         state, run = self._state, self._state.run
         assert run is not None
-        state.ids = self._before.write()
-        run.seen, run.ids = self._noted.write(), self._now.write()
-        return write_state(state)
+        return self._writer.write(state, run, (self._before.write(), self._noted.write(), self._now.write()))
 
 
 def one_message(client: Client, channel: str, ts: str) -> Fields | None:

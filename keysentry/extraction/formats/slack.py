@@ -314,9 +314,10 @@ def message_record(
     ts = _string(message, "ts")
     author_id, author = _author(message, workspace)
     time = _seconds(ts)
+    words = segments(message, workspace.user, workspace.channel)
     return Record(
         id=f"{channel.id}/{ts}",
-        parts=tuple(Part(segment=segment) for segment in segments(message, workspace.user, workspace.channel)),
+        parts=(Part(words[0]),) if len(words) == 1 else tuple(map(Part, words)),
         unit=channel.id,
         author=author,
         author_id=author_id,
@@ -332,7 +333,9 @@ def message_record(
 
 def _string(fields: Fields, key: str) -> str:
     value = fields.get(key)
-    return to_bytes(value).decode("utf-8", "replace") if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isascii() else to_bytes(value).decode("utf-8", "replace")
 
 
 def _object(fields: Fields, key: str) -> Fields:
@@ -342,15 +345,16 @@ def _object(fields: Fields, key: str) -> Fields:
 
 def _author(message: Fields, workspace: Workspace) -> tuple[str, str]:
     """Id and name of who wrote a message: a person, or a bot."""
-    edited = _object(message, "message")
-    user = _string(message, "user") or _string(edited, "user") or _string(_object(message, "comment"), "user")
-    profile = _object(message, "user_profile")
-    bot = _object(message, "bot_profile")
+    user = _string(message, "user")
+    user = user or _string(_object(message, "message"), "user") or _string(_object(message, "comment"), "user")
+    known = workspace.users.get(user) if user else ""
+    if known:
+        return user, known
     named = _string(message, "username")
     if user:
-        known = workspace.users.get(user)
-        name = known or _string(profile, "display_name") or _string(profile, "real_name") or named or user
-        return user, name
+        profile = _object(message, "user_profile")
+        return user, _string(profile, "display_name") or _string(profile, "real_name") or named or user
+    bot = _object(message, "bot_profile")
     bot_id = _string(message, "bot_id") or _string(bot, "id")
     return bot_id, named or _string(bot, "name") or bot_id
 
@@ -365,7 +369,8 @@ def _seconds(ts: str) -> float | None:
 def _permalink(message: Fields, ts: str, channel: Channel, workspace: Workspace) -> str:
     if not ts:
         return ""
-    if not workspace.domain:
+    domain = workspace.domain
+    if not domain:
         # Without the workspace's own domain there is still the client's address, by the team's id.
         team = _string(message, "team")
         if team:
@@ -373,6 +378,8 @@ def _permalink(message: Fields, ts: str, channel: Channel, workspace: Workspace)
         return (
             f"slack://channel?id={channel.id}&message={ts}"  # no export says less: it names the place, if not the site
         )
-    link = f"https://{workspace.domain}.slack.com/archives/{channel.id}/p{ts.replace('.', '')}"
+    link = f"https://{domain}.slack.com/archives/{channel.id}/p{ts.replace('.', '')}"
+    if "thread_ts" not in message:
+        return link
     thread = _string(message, "thread_ts")
     return f"{link}?thread_ts={thread}&cid={channel.id}" if thread and thread != ts else link

@@ -51,6 +51,9 @@ _NOT_WORDS_PREFIX: Final = ("thumb_", "deanimate", "image_")
 
 _MORE_WORDS: Final = ("attachments", "files", "file", "comment", "metadata", "topic", "purpose")
 _INNER_MESSAGES: Final = ("message", "previous_message", "original")
+_WORDY: Final = frozenset(("blocks", *_MORE_WORDS, *_INNER_MESSAGES))
+"""The fields of a message, beside its text, that may hold words."""
+_TEXT: Final = (Step("field", "text"),)
 _RUN_FIELDS: Final = ("text", "url", "user_id", "channel_id", "usergroup_id", "range", "name", "fallback", "value")
 """In which field a run of rich text has its own text; the first that is there counts."""
 
@@ -85,6 +88,13 @@ def decode(raw: bytes) -> object:
 
 def segments(message: Fields, user: Names, channel: Names) -> list[Segment]:
     """Every segment of a message, without those that only repeat others."""
+    if _WORDY.isdisjoint(message):
+        text = message.get("text")
+        if not isinstance(text, str):
+            return []
+        if "<" not in text and "&" not in text:  # most messages by far: a text, and no markup in it
+            raw = to_bytes(text)
+            return [Segment(raw, _TEXT)] if raw and not raw.isspace() else []
     collector = _Collector(user, channel)
     collector.message(message, "")
     return _without_repeats(collector)

@@ -5,6 +5,7 @@ azure-identity is real; Entra is played by `tests/servers/entra.py`, Graph by `t
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from keysentry.connectors.microsoft import Options
-from keysentry.connectors.microsoft.faults import fault, permission, retry_after
+from keysentry.connectors.microsoft.faults import LicenceError, PaymentError, fault, permission, retry_after
 from keysentry.connectors.microsoft.source import MicrosoftSource
 from keysentry.connectors.pace import Refused
 from keysentry.errors import AccessError, SourceError
@@ -168,6 +169,26 @@ def test_answers_that_are_no_success_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "kind", "advice"),
+    [
+        ("...needs a valid license to access this API...", LicenceError, "Microsoft Communications DLP"),
+        ("...tenant needs a valid license to access this API...", PaymentError, "Microsoft Communications DLP"),
+        ("...evaluation mode capacity has been exceeded...", PaymentError, 'set teams_export to "A" or "B"'),
+        ("...the app must be associated with an Azure subscription...", PaymentError, "metered-api-setup"),
+        ("...query parameter 'model' does not support value 'B'...", PaymentError, 'set teams_export to "A"'),
+        ("something new", LicenceError, "teams-licenses"),
+    ],
+)
+def test_what_a_402_asks_for(said: str, kind: type[AccessError], advice: str) -> None:
+    """The messages of https://learn.microsoft.com/en-us/graph/teams-licenses#payment-related-errors"""
+    body = json.dumps({"error": {"code": "PaymentRequired", "message": said}}).encode()
+    found = fault(402, {}, body, "/users/1/chats/getAllMessages", "")
+    assert type(found) is kind
+    assert isinstance(found, AccessError)
+    assert advice in found.advice
+
+
+@pytest.mark.parametrize(
     ("header", "seconds"), [("5", 5.0), ("0.5", 0.5), ("-1", 0.0), ("soon", None), ("", None), (None, None)]
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:
@@ -184,6 +205,9 @@ def test_retry_after_a_date_in_the_future() -> None:
     [
         ("/teams", "Team.ReadBasic.All"),
         ("/teams/1/channels", "Channel.ReadBasic.All"),
+        ("/teams/1/channels/getAllMessages", "ChannelMessage.Read.All"),
+        ("/teams/1/channels/getallMessages", "ChannelMessage.Read.All"),
+        ("/users/1/chats/getAllMessages", "Chat.Read.All"),
         ("/teams/1/channels/2/messages/delta()", "ChannelMessage.Read.All"),
         ("/teams/1/channels/2/members", "ChannelMember.Read.All"),
         ("/teams/1/members", "TeamMember.Read.All"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+import msgspec
 import pytest
 
 from keysentry.connectors.base import SourceOptions
@@ -58,6 +59,16 @@ SIGNED_IN = {"token": Sensitive("x")}
 def test_options_that_do_not_fit_together_are_refused(told: dict[str, object], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         open_source(Options(name="m365", **told))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("told", ["off", "A", "B", "evaluation"])
+def test_the_models_of_exports(told: str) -> None:
+    assert msgspec.convert({"name": "m365", "teams_export": told}, Options).teams_export == told
+
+
+def test_another_model_of_exports_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="teams_export"):
+        msgspec.convert({"name": "m365", "teams_export": "C"}, Options)
 
 
 def test_options_of_another_platform_are_refused() -> None:
