@@ -22,14 +22,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(DEMO_STAMP): pyproject.toml | $(BIN)/python
-	$(PIP) install -e .
+	$(PIP) install -e '.[vault]'
 	touch $@
 
 $(STAMP): pyproject.toml | $(BIN)/python
 	$(PIP) install -e '.[dev]'
 	touch $@ $(DEMO_STAMP)
 
-demo: $(DEMO_STAMP)  ## scan a sample workspace, then watch a drop directory, both with forged credentials
+demo: $(DEMO_STAMP)  ## scan a workspace, watch a drop directory, take an incident through a playbook; all forged
 	$(BIN)/python demo/make_workspace.py .demo
 	@echo; echo '$$ keysentry scan .demo/workspace'
 	@$(BIN)/keysentry scan .demo/workspace; code=$$?; [ $$code -le 1 ] || exit $$code
@@ -37,6 +37,7 @@ demo: $(DEMO_STAMP)  ## scan a sample workspace, then watch a drop directory, bo
 	@echo; echo '$$ keysentry watch --once --config .demo/keysentry.toml'
 	@$(BIN)/keysentry watch --once --config .demo/keysentry.toml; code=$$?; [ $$code -le 1 ] || exit $$code
 	@echo; echo 'One secret in three places is one incident: $(BIN)/keysentry incidents show --config .demo/keysentry.toml inc_...'
+	@echo; $(BIN)/python demo/playbook.py .demo
 	@echo; echo 'Every credential above is forged. Next, try it on something of yours: $(BIN)/keysentry scan <folder or Slack export.zip>'
 
 # The platforms that tests talk to are played by servers in JavaScript; Node.js itself came with the Python packages.

@@ -18,9 +18,7 @@ import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol, cast
-
-import msgspec
+from typing import NamedTuple, NoReturn, Protocol, cast
 
 from keysentry.__about__ import VERSION
 from keysentry.advice import closest
@@ -36,7 +34,7 @@ class CommandModule(Protocol):
     run: Callable[[Namespace], int]
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(NamedTuple):
     """A command: the words that call it, its module, and what it does."""
 
     name: str
@@ -66,6 +64,21 @@ COMMANDS: tuple[Command, ...] = (
     Command("incidents list", "incidents_list", "list what was found in the sources, one line a secret"),
     Command("incidents show", "incidents_show", "tell everything that is known of one incident"),
     Command("incidents export", "incidents_export", "write all incidents with all their places"),
+    Command("incidents approve", "incidents_approve", "say yes to what waits for a person"),
+    Command("incidents reject", "incidents_reject", "say no to what waits for a person"),
+    Command("incidents retry", "incidents_retry", "try again what needed a person"),
+    Command("incidents release", "incidents_release", "put back what was held"),
+    Command("incidents revoke", "incidents_revoke", "kill the credential at its provider"),
+    Command("incidents accept", "incidents_accept", "live with a risk for a time, or say that it is none"),
+    Command("incidents close", "incidents_close", "end an incident: what was to be done is done"),
+    Command("incidents reopen", "incidents_reopen", "open an incident that had ended"),
+    Command("incidents evidence", "incidents_evidence", "write everything that is known of an incident to a zip"),
+    Command("respond plan", "respond_plan", "tell what the playbooks would do, touching nothing"),
+    Command("respond run", "respond_run", "carry out what is due now, without a daemon"),
+    Command("audit verify", "audit_verify", "tell whether the audit trail is as it was written"),
+    Command("audit export", "audit_export", "write the audit trail"),
+    Command("store rotate-key", "store_rotate_key", "seal everything anew with the current seal key"),
+    Command("report", "report", "tell how well incidents are dealt with, by week and source"),
     Command("config init", "config_init", "write a configuration to begin with"),
     Command("config lint", "config_lint", "tell every fault of a configuration"),
     Command("config show", "config_show", "tell what is in effect, and where each value comes from"),
@@ -79,11 +92,27 @@ def run() -> NoReturn:
     looked for rarely: a scan makes trees, and is over soon.
     """
     gc.set_threshold(200_000, 50, 50)
+    _import_msgspec()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, gone, or never there
             stream.flush()
     os._exit(code)
+
+
+def _import_msgspec() -> None:
+    """Import msgspec without `typing_extensions`, which it would take if it is there, and which costs 12 ms.
+
+    From Python 3.11 on `typing` has all that keysentry's own types need of it. Whoever imports it later gets it.
+    """
+    name = "typing_extensions"
+    if name in sys.modules:
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # how the import system is told that there is none
+    try:
+        import msgspec  # noqa: F401
+    finally:
+        del sys.modules[name]
 
 
 def main(argv: list[str] | None = None) -> int:

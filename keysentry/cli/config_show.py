@@ -39,7 +39,7 @@ def _lines(reading: Reading) -> Iterator[str]:
     yield f"# {reading.origin}"
     for table, settings in groupby(reading.settings, key=lambda setting: setting.table):
         yield ""
-        yield "[[source]]" if table.startswith("source[") else f"[{table}]"
+        yield f"[[{table.partition('[')[0]}]]" if "[" in table else f"[{table}]"
         yield from _columns([(setting.field.name, _value(setting), setting.origin) for setting in settings])
 
 

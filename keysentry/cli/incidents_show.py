@@ -20,6 +20,7 @@ def configure(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the incident with all its places. Raises `StoreError` if there is none with this id."""
     from keysentry.report import incident_formats, incidents
+    from keysentry.store.base import ActionQuery
 
     with opened(arguments) as (_, store):
         incident = store.incident(arguments.id)
@@ -27,6 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
             advice = "keysentry incidents list tells the ids; a beginning must belong to one incident only"
             raise StoreError(f"there is no incident {arguments.id!r}", advice=advice)
         places = list(store.occurrences(incident.id))
-    write = incidents.write_page if arguments.format == "table" else incident_formats.write_page_json
-    write(incident, places, sys.stdout)
+        actions = list(store.actions(ActionQuery(incident=incident.id)))
+        events = list(store.events(incident.id))
+    if arguments.format == "json":
+        incident_formats.write_page_json(incident, places, sys.stdout)
+    else:
+        incidents.write_page(incident, places, sys.stdout, actions=actions, events=events)
     return 0

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO
 
 from keysentry.cli.exit_codes import FOUND, INCOMPLETE, INTERRUPTED
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from keysentry.cli.scan_targets import Scanning
     from keysentry.report.baseline import Baseline
     from keysentry.scan import FileOptions, Scanner
+    from keysentry.scan.lister import Lister
 
 STDIN = "-"
 
@@ -88,11 +89,26 @@ def _run_options(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Scan, report, and return the exit code."""
     _check_targets(arguments.targets)
+    options = _file_choices(arguments)
+    with _lister(arguments, options) as lister:
+        return _scan(arguments, options, lister)
+
+
+def _lister(arguments: argparse.Namespace, options: FileOptions) -> AbstractContextManager[Lister | None]:
+    """What begins to list a folder before the rules are loaded, if the targets are one folder."""
+    from keysentry.scan.lister import Lister, may_list
+
+    if len(arguments.targets) == 1 and may_list(arguments.targets[0], arguments.jobs):
+        return Lister(arguments.targets[0], options)
+    return nullcontext()
+
+
+def _scan(arguments: argparse.Namespace, options: FileOptions, lister: Lister | None) -> int:
     scanner = _scanner(arguments)
     baseline = _baseline(arguments)
     with _output(arguments) as out:
         bar = _progress_bar(arguments)
-        scan = scanning(scanner, arguments.targets, _file_choices(arguments), bar, arguments.config)
+        scan = scanning(scanner, arguments.targets, options, bar, arguments.config, lister)
         passed = _Passage(scan, Severity(arguments.severity), baseline, bar, keep=bool(arguments.write_baseline))
         write = FORMATS[arguments.format].writer()
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from keysentry.connectors import Platform
     from keysentry.model.finding import Finding
     from keysentry.scan import FileOptions, OnProgress, Scanner
+    from keysentry.scan.lister import Lister
 
 
 class Scanning(Protocol):
@@ -37,14 +37,19 @@ def source_of(target: str) -> Platform | None:
 
 
 def scanning(
-    scanner: Scanner, targets: Sequence[str], options: FileOptions, progress: OnProgress | None, config: str | None
+    scanner: Scanner,
+    targets: Sequence[str],
+    options: FileOptions,
+    progress: OnProgress | None,
+    config: str | None,
+    lister: Lister | None = None,
 ) -> Scanning:
     """The scan of some targets, in their order. Sources are opened at once, so that a wrong token is told first.
 
-    Raises `ConfigError` and `SourceError`.
+    `lister` has begun to list a target, if it is not None. Raises `ConfigError` and `SourceError`.
     """
     if not any(source_of(target) for target in targets):
-        return scanner.scan_paths(targets, options, progress)
+        return scanner.scan_paths(targets, options, progress, lister=lister)
     scans: list[Scanning] = []
     paths: list[str] = []
     for target in targets:
@@ -69,6 +74,8 @@ def _survey(
     progress: OnProgress | None,
     config: str | None,
 ) -> Scanning:
+    from pathlib import Path
+
     from keysentry.survey import Survey
     from keysentry.wiring import target_source
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, get_args
 
 from keysentry.errors import StoreError
 from keysentry.model.finding import Severity
-from keysentry.model.incident import State
+from keysentry.model.lifecycle import State
 
 if TYPE_CHECKING:
     from keysentry.config import Outline
@@ -95,13 +95,13 @@ def query(arguments: argparse.Namespace, limit: int | None = None) -> IncidentQu
 def opened(arguments: argparse.Namespace) -> Iterator[tuple[Outline, Store]]:
     """The store that the configuration names. Raises `StoreError` if nothing was ever stored there."""
     from keysentry.config import load_outline
-    from keysentry.installation import key, key_id
+    from keysentry.installation import key
 
     outline = load_outline(config_path(arguments), environment=os.environ)
     _check_there(outline)
     from keysentry.store import open_store
 
-    store = open_store(outline.store.url, key_id=key_id(key()))
+    store = open_store(outline.store.url, key=key())
     try:
         yield outline, store
     finally:

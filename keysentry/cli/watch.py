@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from keysentry.service.daemon import Daemon
     from keysentry.service.journal import Journal
     from keysentry.wiring import plan_of, store_of
+    from keysentry.wiring.acting import sealer_of
 
     path = config_path(arguments)
     form = arguments.log or load_outline(path, environment=os.environ).watch.log
@@ -46,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     for warning in config.warnings:
         journal.tell("warning", str(warning))
     journal.tell("info", "configuration", governed_by=config.origin.how)
-    store = store_of(config.store)
+    store = store_of(config.store, sealer_of(config) if config.acting.present else None)
     try:
         began = time.time()
         daemon = Daemon(plan, store, journal, replan=lambda: plan_of(path, os.environ)[1], once=arguments.once)

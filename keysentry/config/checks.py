@@ -15,6 +15,7 @@ import msgspec
 
 from keysentry.advice import closest
 from keysentry.connectors.base import SourceOptions
+from keysentry.response.options import ResponseOptions
 from keysentry.scan.options import ScannerOptions
 from keysentry.service.options import WatchOptions
 from keysentry.store.options import StoreOptions
@@ -100,6 +101,11 @@ CHECKS: dict[tuple[type[msgspec.Struct], str], Check] = {
     (WatchOptions, "batch_records"): positive,
     (WatchOptions, "batch_bytes"): positive,
     (WatchOptions, "batch_seconds"): positive,
+    (ResponseOptions, "lease"): positive,
+    (ResponseOptions, "workers"): positive,
+    (ResponseOptions, "attempts"): positive,
+    (ResponseOptions, "longest_backoff"): positive,
+    (ResponseOptions, "poll"): positive,
     (SourceOptions, "name"): source_name,
     (SourceOptions, "poll"): positive,
     (SourceOptions, "include"): globs,

@@ -248,9 +248,10 @@ def _convert(
 
 def _plain(reason: str, field: Field) -> tuple[str, str]:
     """msgspec's reason in words for a person, and advice."""
-    if reason.startswith("Invalid enum value ") and field.choices:
+    if reason.startswith("Invalid enum value "):
         word = reason.removeprefix("Invalid enum value ").strip("'")
-        return f"there is no {word!r}", closest(word, field.choices) or f"one of: {', '.join(field.choices)}"
+        known = f"one of: {', '.join(field.choices)}" if field.choices else ""
+        return f"there is no {word!r}", closest(word, field.choices) or known
     if reason.startswith("Object contains unknown field "):
         return f"there is no such setting as {reason.removeprefix('Object contains unknown field ')}", ""
     expected = _EXPECTED.match(reason)
@@ -267,6 +268,8 @@ def _located(options: type[msgspec.Struct], field: Field, value: object, documen
     if options is StoreOptions and field.name == "url" and isinstance(value, str):
         return _sqlite_located(value, folder)
     if not value or ((options, field.name) not in _PATHS and field.name not in getattr(options, "paths", ())):
+        return value
+    if isinstance(value, Path):  # it was made whole when it was converted
         return value
     if isinstance(value, str):
         return str(folder / Path(value).expanduser())

@@ -24,7 +24,6 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import FieldInfo
 
-from keysentry.connectors.base import SourceOptions
 from keysentry.model.sensitive import Sensitive
 
 Options = type[msgspec.Struct]
@@ -91,7 +90,7 @@ def _field(info: FieldInfo, options: Options, texts: dict[str, str]) -> Field:
     if info.default_factory is not msgspec.NODEFAULT:
         default = typing.cast(typing.Callable[[], object], info.default_factory)()
     credential = Sensitive in _members(info.type)
-    variables = options.environment.get(info.name, ()) if issubclass(options, SourceOptions) else ()
+    variables = getattr(options, "environment", {}).get(info.name, ())
     return Field(info.name, info.type, default, texts.get(info.name, ""), credential, tuple(variables))
 
 

@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 
 from keysentry.advice import closest
+from keysentry.config.acting import LISTS, Acting, read_acting, tables_of, title
 from keysentry.config.decode import Notes, Setting, Table
 from keysentry.config.document import Document, Origin, read
 from keysentry.config.faults import ConfigFaults, Fault
@@ -17,6 +18,8 @@ from keysentry.config.variables import TABLES
 from keysentry.connectors import PLATFORMS
 from keysentry.connectors.base import SourceOptions
 from keysentry.errors import ConfigError
+from keysentry.response.options import ResponseOptions
+from keysentry.response.outbound import OutboundOptions
 from keysentry.scan.options import ScannerOptions
 from keysentry.service.options import WatchOptions
 from keysentry.store.options import StoreOptions
@@ -48,6 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     scan: ScannerOptions = ScannerOptions()
     watch: WatchOptions = WatchOptions()
     sources: tuple[SourceConfig, ...] = ()
+    acting: Acting = Acting()
     warnings: tuple[Fault, ...] = ()
 
 
@@ -108,10 +112,13 @@ def read_config(
     document = read(path, environment)
     notes = Notes(warnings=list(_overruled(document)))
     notes.faults += _unknown_tables(document)
-    store, scan, watch = (_single(document, name, environment, notes) for name in TABLES)
+    store, scan, watch, response, outbound = (_single(document, name, environment, notes) for name in TABLES)
     if isinstance(scan, ScannerOptions):
         notes.faults += _rules(scan, document)
     sources = list(_sources(document, environment, notes, options_of))
+    told = response if isinstance(response, ResponseOptions) else ResponseOptions()
+    out = outbound if isinstance(outbound, OutboundOptions) else OutboundOptions()
+    acting = read_acting(document, told, out, _platforms_of(document), environment, notes)
     config = None
     if not notes.faults and store is not None and scan is not None and watch is not None:
         config = Config(
@@ -120,6 +127,7 @@ def read_config(
             scan=cast(ScannerOptions, scan),
             watch=cast(WatchOptions, watch),
             sources=tuple(sources),
+            acting=acting,
             warnings=tuple(notes.warnings),
         )
     return Reading(
@@ -157,6 +165,11 @@ def load_outline(path: Path | None, *, environment: Mapping[str, str]) -> Outlin
     )
 
 
+def _platforms_of(document: Document) -> dict[str, str]:
+    """The platforms of the sources that are declared, by name, whatever else is wrong with them."""
+    return {one.name: one.platform for one in _declared(source_tables(document, Notes()))}
+
+
 def _declared(tables: Iterable[Mapping[str, object]]) -> Iterator[Declared]:
     for table in tables:
         name, poll = table.get("name"), table.get("poll")
@@ -171,7 +184,7 @@ def _overruled(document: Document) -> Iterator[Fault]:
 
 
 def _unknown_tables(document: Document) -> Iterator[Fault]:
-    known = [*TABLES, "source"]
+    known = [*TABLES, "source", *LISTS]
     for name in document.tables:
         if name not in known:
             advice = closest(name, known) or f"one of: {', '.join(known)}"
@@ -200,14 +213,7 @@ def _rules(scan: ScannerOptions, document: Document) -> Iterator[Fault]:
 
 def source_tables(document: Document, notes: Notes) -> list[dict[str, object]]:
     """The tables of sources, as they stand."""
-    tables = document.tables.get("source", [])
-    if isinstance(tables, list) and all(isinstance(one, dict) for one in tables):
-        return cast(list[dict[str, object]], tables)
-    line = document.line("source")
-    reason = "must be a list of tables"
-    advice = "write [[source]], with two brackets, above each source's settings"
-    notes.faults.append(Fault(file=document.origin.file, table="source", line=line, reason=reason, advice=advice))
-    return []
+    return tables_of(document, "source", notes)
 
 
 def _sources(
@@ -215,7 +221,7 @@ def _sources(
 ) -> Iterator[SourceConfig]:
     names: dict[object, int] = {}
     for index, values in enumerate(source_tables(document, notes)):
-        table = Table(document, ("source", index), source_title(index, values), values, environment, notes)
+        table = Table(document, ("source", index), title("source", index, values), values, environment, notes)
         name = values.get("name")
         if isinstance(name, str) and name in names:
             reason = f"source[{names[name] + 1}] has this name too"
@@ -224,13 +230,6 @@ def _sources(
         source = _source(table, values, notes, options_of)
         if source is not None:
             yield source
-
-
-def source_title(index: int, values: Mapping[str, object]) -> str:
-    """What a person knows a source's table by; sources count from 1."""
-    name = values.get("name")
-    known = isinstance(name, str) and name and name.isprintable()
-    return f'source[{index + 1}] "{name}"' if known else f"source[{index + 1}]"
 
 
 def _source(table: Table, values: Mapping[str, object], notes: Notes, options_of: OptionsOf) -> SourceConfig | None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from keysentry.config.acting import title
 from keysentry.config.decode import Notes, Table
 from keysentry.config.document import Document, read
 from keysentry.config.faults import ConfigFaults
-from keysentry.config.load import SOURCE_KEYS, source_tables, source_title
+from keysentry.config.load import SOURCE_KEYS, source_tables
 from keysentry.config.platforms import OptionsOf, platform_options
 from keysentry.connectors.base import SourceOptions
 
@@ -33,10 +34,10 @@ def options_for_target(
     document = read(path, environment)
     notes = Notes()
     index, values = _nearest(document, platform, fields)
-    title = platform if index is None else source_title(index, values)
+    words = platform if index is None else title("source", index, values)
     way = () if index is None else ("source", index)
     merged = {"name": platform, **values, **fields}
-    options = Table(document, way, title, merged, environment, notes).decode(options_of(platform), SOURCE_KEYS)
+    options = Table(document, way, words, merged, environment, notes).decode(options_of(platform), SOURCE_KEYS)
     faults = notes.faults + notes.missing
     if faults or options is None:
         raise ConfigFaults(faults)

@@ -32,6 +32,8 @@ _TITLES = {
     "store": "Where incidents are kept, and how far each source was read.",
     "scan": "What is looked for.",
     "watch": "How the daemon works.",
+    "response": "How actions are carried out; docs/playbooks.md tells what can be done about findings.",
+    "outbound": "What requests that rules and revokers send may do.",
 }
 _WIDTH = 116
 _EXAMPLES: tuple[tuple[type, object], ...] = (

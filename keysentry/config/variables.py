@@ -1,8 +1,8 @@
 """The variables of the environment that stand for settings, and all others that keysentry knows.
 
-Every scalar of `[store]`, `[scan]` and `[watch]` has one: `KEYSENTRY_` with the table and the setting in capitals. It
-weighs more than the file. What holds a list, and everything of a source, stands in the file alone; a source's
-credentials come from variables of their own.
+Every scalar of `[store]`, `[scan]`, `[watch]`, `[response]` and `[outbound]` has one: `KEYSENTRY_` with the table and
+the setting in capitals. It weighs more than the file. What holds a list, and everything of the tables that there are
+several of, stands in the file alone; their credentials come from variables of their own.
 """
 
 from __future__ import annotations
@@ -14,17 +14,27 @@ import msgspec
 from keysentry.advice import closest
 from keysentry.config.document import CONTENT_VARIABLE, PATH_VARIABLE
 from keysentry.config.fields import Field, fields_of
+from keysentry.response.options import ResponseOptions
+from keysentry.response.outbound import OutboundOptions
 from keysentry.scan.options import ScannerOptions
 from keysentry.service.options import WatchOptions
 from keysentry.store.options import StoreOptions
 
 PREFIX = "KEYSENTRY_"
-TABLES: dict[str, type[msgspec.Struct]] = {"store": StoreOptions, "scan": ScannerOptions, "watch": WatchOptions}
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "store": StoreOptions,
+    "scan": ScannerOptions,
+    "watch": WatchOptions,
+    "response": ResponseOptions,
+    "outbound": OutboundOptions,
+}
 """The tables that there is one of, and their types."""
 OTHERS = {
     PATH_VARIABLE: "the path of the configuration; --config weighs more",
     CONTENT_VARIABLE: "the configuration itself, as TOML, where there is no file",
     "KEYSENTRY_KEY": "the key of fingerprints, 16 characters or more",
+    "KEYSENTRY_SEAL_KEY": "the key that seals what is found",
+    "KEYSENTRY_OLD_SEAL_KEYS": "earlier keys that sealed what is found",
     "KEYSENTRY_CACHE_DIR": "the folder of compiled rules",
 }
 

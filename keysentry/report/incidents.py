@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
+from keysentry.model.action import Action
+from keysentry.model.audit import Event
 from keysentry.model.finding import Severity
 from keysentry.model.incident import Incident, Occurrence
 from keysentry.report.closing import Tally, plural
 from keysentry.report.columns import Cell, table_lines
 from keysentry.report.place import clean
 from keysentry.report.table import STYLES, Line, percent, print_lines
+from keysentry.report.timeline import action_lines, assessment_facts
+from keysentry.report.timeline import lines as timeline_lines
 from keysentry.report.times import minute, utc
 
 _HEADS = ("incident", "severity", "sure", "what", "secret", "state", "places", "who can read it", "last seen (UTC)")
@@ -103,9 +107,20 @@ def _sum(incidents: Sequence[Incident]) -> str:
     )
 
 
-def write_page(incident: Incident, occurrences: Sequence[Occurrence], out: TextIO) -> None:
-    """Everything that is known of one incident."""
+def write_page(
+    incident: Incident,
+    occurrences: Sequence[Occurrence],
+    out: TextIO,
+    *,
+    actions: Sequence[Action] = (),
+    events: Sequence[Event] = (),
+) -> None:
+    """Everything that is known of one incident: its places, what is done about it, and what happened."""
     print_lines(_page(incident, occurrences), out)
+    if actions:
+        print_lines([[], [(f"Actions: {len(actions):,}", "bold")], [], *action_lines(actions)], out)
+    if events:
+        print_lines([[], [("Timeline (UTC)", "bold")], [], *timeline_lines(events, "  ")], out)
 
 
 def _page(incident: Incident, occurrences: Sequence[Occurrence]) -> Iterator[Line]:
@@ -139,6 +154,12 @@ def _facts(incident: Incident) -> Iterator[tuple[str, str]]:
     if incident.regressions:
         times = "once" if incident.regressions == 1 else f"{incident.regressions:,} times"
         yield "came back", f"{times} after its end"
+    if incident.state_reason:
+        yield f"why {incident.state}", clean(incident.state_reason)
+    if incident.until is not None:
+        yield "until", utc(incident.until)
+    if incident.assessment is not None:
+        yield from assessment_facts(incident.assessment)
     yield "fingerprint", incident.fingerprint
 
 

@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple
 
 from keysentry.errors import HeldError, KeysentryError
 from keysentry.model.incident import SourceStatus
+from keysentry.response.act import Worker
+from keysentry.response.plan import Policy
 from keysentry.scan import Scanner
 from keysentry.service.journal import Journal
 from keysentry.service.loop import SourceLoop, SourceSpec
@@ -32,6 +34,10 @@ class Plan(NamedTuple):
     scanner: Scanner
     sources: Sequence[SourceSpec]
     options: WatchOptions
+    policy: Policy | None = None
+    """What is to be done about findings."""
+    worker: Callable[[Store, Journal], Worker] | None = None
+    """Makes the one who does it."""
 
 
 class Ended(NamedTuple):
@@ -64,6 +70,7 @@ class Daemon:
         self._messages: SimpleQueue[Message] = SimpleQueue()
         self._loops: dict[str, SourceLoop] = {}
         self._incidents = 0
+        self._worker: Worker | None = None
 
     def tell(self, message: Message) -> None:
         """Ask it to end or to reload, from any thread or signal handler."""
@@ -81,6 +88,7 @@ class Daemon:
         self._check_hold()
         with self._signals():
             self._journal.tell("info", "started", sources=len(self._plan.sources), once=self._once)
+            self._act()
             for spec in self._plan.sources:
                 self._start(spec)
             while any(loop.alive for loop in self._loops.values()) or not (self._once or self._stopped()):
@@ -112,9 +120,40 @@ class Daemon:
             raise held
 
     def _start(self, spec: SourceSpec) -> None:
-        loop = SourceLoop(spec, self._plan.scanner, self._store, self._plan.options, self._journal, once=self._once)
+        loop = SourceLoop(
+            spec,
+            self._plan.scanner,
+            self._store,
+            self._plan.options,
+            self._journal,
+            once=self._once,
+            planner=self._plan.policy,
+            filed=self._wake_worker,
+        )
         self._loops[spec.name] = loop
         loop.start()
+
+    def _act(self) -> None:
+        """Begin to carry out actions."""
+        if self._plan.worker is not None:
+            self._worker = self._plan.worker(self._store, self._journal)
+            self._worker.start()
+
+    def _wake_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.wake()
+
+    def _rest(self, seconds: float) -> bool:
+        """Let the worker finish what it has in hand, and with `once` all that is due now."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return True
+        ended = worker.stop(seconds)
+        if self._once and ended and self._plan.worker is not None:
+            last = self._plan.worker(self._store, self._journal)
+            last.drain()
+            last.close()
+        return ended
 
     def _end(self) -> Ended:
         deadline = time.monotonic() + self._plan.options.deadline
@@ -123,7 +162,7 @@ class Daemon:
             if loop.alive:
                 loop.stop()
         ended = [loop.join(max(0.0, deadline - time.monotonic())) for loop in loops]
-        in_time = all(ended)
+        in_time = self._rest(max(0.1, deadline - time.monotonic())) and all(ended)
         if not in_time:
             self._journal.tell(
                 "warning", "deadline passed: what is in hand is given back", seconds=self._plan.options.deadline
@@ -143,11 +182,13 @@ class Daemon:
             self._journal.tell("error", "not reloaded: the old configuration stays", error=str(error))
             return
         self._plan = plan
+        self._rest(plan.options.deadline)
+        self._act()
         wanted = {spec.name: spec for spec in plan.sources}
         for name, loop in list(self._loops.items()):
             spec = wanted.get(name)
             if spec is not None and spec.options == loop.spec.options and spec.platform == loop.spec.platform:
-                loop.exchange(plan.scanner)
+                loop.exchange(plan.scanner, plan.policy)
                 loop.wake()
                 continue
             loop.stop()

@@ -22,7 +22,7 @@ import msgspec
 from keysentry.connectors.base import Source, SourceOptions
 from keysentry.errors import AccessError, ClosedError, GoneError, HeldError, KeysentryError, SourceError, StoreError
 from keysentry.model.finding import Skipped
-from keysentry.model.incident import SourceState, SourceStatus
+from keysentry.model.incident import Planner, SourceState, SourceStatus
 from keysentry.model.record import Unit
 from keysentry.pipeline import BatchLimits, Pipeline, Progressed
 from keysentry.scan import FileOptions, Scanner
@@ -55,8 +55,18 @@ class SourceLoop:
     """Reads one source in a thread of its own."""
 
     def __init__(
-        self, spec: SourceSpec, scanner: Scanner, store: Store, options: WatchOptions, journal: Journal, *, once: bool
+        self,
+        spec: SourceSpec,
+        scanner: Scanner,
+        store: Store,
+        options: WatchOptions,
+        journal: Journal,
+        *,
+        once: bool,
+        planner: Planner | None = None,
+        filed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`planner` says what is to be done about findings; `filed` is called when something is."""
         self.spec = spec
         self.failed = False
         self.new_incidents = 0
@@ -66,6 +76,8 @@ class SourceLoop:
         self._options = options
         self._journal = journal
         self._once = once
+        self._planner = planner
+        self._filed = filed
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._lock = threading.Lock()
@@ -91,11 +103,12 @@ class SourceLoop:
         """Do not wait any longer: make the next pass now."""
         self._wake.set()
 
-    def exchange(self, scanner: Scanner) -> None:
-        """Go on with other rules, from the next batch on."""
-        self._scanner = scanner
+    def exchange(self, scanner: Scanner, planner: Planner | None = None) -> None:
+        """Go on with other rules and another policy, from the next batch on."""
+        self._scanner, self._planner = scanner, planner
         if self._pipeline is not None:
             self._pipeline.scanner = scanner
+            self._pipeline.planner = planner
 
     def stop(self) -> None:
         """Finish the batch in hand, and end."""
@@ -158,7 +171,16 @@ class SourceLoop:
                 seconds=self._options.batch_seconds,
             )
             files = FileOptions(jobs=0)
-            self._pipeline = Pipeline(self.spec.name, source, self._scanner, self._store, limits=limits, files=files)
+            self._pipeline = Pipeline(
+                self.spec.name,
+                source,
+                self._scanner,
+                self._store,
+                limits=limits,
+                files=files,
+                planner=self._planner,
+                platform=self.spec.platform,
+            )
             while not self._stop.is_set():
                 self._pass(source, self._pipeline)
                 if self._once:
@@ -245,6 +267,8 @@ class SourceLoop:
 
     def _progressed(self, progressed: Progressed) -> None:
         committed = progressed.committed
+        if committed.actions:
+            self._filed()
         with self._lock:
             self.new_incidents += len(committed.new) + len(committed.reopened)
             self._pass_records += progressed.records

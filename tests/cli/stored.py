@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from contextlib import closing
 
-from keysentry.installation import key, key_id
+from keysentry.installation import key
 from keysentry.model.cursor import Cursor
 from keysentry.model.finding import Finding, Lifetime, Reason, Severity
 from keysentry.model.incident import Batch, Sighting, SourceStatus
@@ -121,11 +121,11 @@ def statuses(now: float) -> Iterator[SourceStatus]:
 
 def fill(url: str, now: float, told: Iterator[SourceStatus] | None = None) -> None:
     """Fill a store, and let one incident come to its end."""
-    with closing(open_store(url, key_id=key_id(key()))) as store:
+    with closing(open_store(url, key=key())) as store:
         for batch in batches():
             store.commit(batch)
         for status in told or statuses(now):
             store.report(status)
         for incident in store.incidents():
             if incident.rule == PASSWORD[0]:
-                store.set_state(incident.id, "false-positive", NOON + 4 * HOUR)
+                store.move(incident.id, "false-positive", actor="ann", reason="an example", time=NOON + 4 * HOUR)

@@ -72,7 +72,7 @@ def test_the_page_of_one(stored, capsys):
 @pytest.mark.parametrize("arguments", [*STORED, *EXPORTED, ("show",)], ids=" ".join)
 def test_no_secret_is_ever_written(arguments, stored, capsys):
     if arguments[0] == "show":
-        with closing(open_store(f"sqlite:///{stored}/keysentry.db", key_id=_key_id())) as store:
+        with closing(open_store(f"sqlite:///{stored}/keysentry.db", key=_key())) as store:
             everything = [incident.id for incident in store.incidents()]
     else:
         everything = [""]
@@ -84,10 +84,10 @@ def test_no_secret_is_ever_written(arguments, stored, capsys):
         assert secret(kind, seed).reveal() not in out
 
 
-def _key_id() -> str:
-    from keysentry.installation import key, key_id
+def _key() -> bytes:
+    from keysentry.installation import key
 
-    return key_id(key())
+    return key()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_export_to_a_file_is_for_its_owner_and_whole_or_not_there(stored, capsys
 
 
 def test_an_empty_store(here, capsys):
-    with closing(open_store(f"sqlite:///{here}/keysentry.db", key_id=_key_id())):
+    with closing(open_store(f"sqlite:///{here}/keysentry.db", key=_key())):
         pass
     assert main(["incidents", "list"]) == 0
     assert capsys.readouterr().out == "no incidents\n"

@@ -14,7 +14,7 @@ import pytest
 from keysentry.cli import main
 from keysentry.cli.status import source_lines
 from keysentry.config import Declared, Origin, Outline, load_outline
-from keysentry.installation import key, key_id
+from keysentry.installation import key
 from keysentry.model.incident import SourceStatus
 from keysentry.report.status import write_table
 from keysentry.service.options import WatchOptions
@@ -53,7 +53,7 @@ def report(here):
     """Tell a status as a daemon does."""
 
     def tell(status: SourceStatus) -> None:
-        with closing(open_store(f"sqlite:///{here}/keysentry.db", key_id=key_id(key()))) as store:
+        with closing(open_store(f"sqlite:///{here}/keysentry.db", key=key())) as store:
             store.report(status)
 
     return tell
@@ -73,7 +73,7 @@ def test_the_table(here):
         file.write('[[source]]\nname = "new"\nplatform = "s3"\n')
     configured = load_outline(None, environment={})
     out = io.StringIO()
-    with closing(open_store(configured.store.url, key_id=key_id(key()))) as store:
+    with closing(open_store(configured.store.url, key=key())) as store:
         write_table(list(source_lines(configured, store.statuses(), NOW)), list(store.unread()), out, now=NOW)
     hold("status", out.getvalue())
 
@@ -166,7 +166,7 @@ def test_a_store_that_is_not_there(here, capsys):
 def test_neither_sources_nor_statuses(here, report, capsys):
     report(STATUS)
     Path("keysentry.toml").write_text('[store]\nurl = "sqlite:///empty.db"\n')
-    with closing(open_store(f"sqlite:///{here}/empty.db", key_id=key_id(key()))):
+    with closing(open_store(f"sqlite:///{here}/empty.db", key=key())):
         pass
     assert main(["status"]) == 0
     assert capsys.readouterr().out == "no sources\n"

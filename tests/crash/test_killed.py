@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import pytest
 
-from keysentry.installation import key_id
 from keysentry.model.sensitive import Sensitive, fingerprint
 from keysentry.rules.forge import forge
 from keysentry.store import open_store
@@ -145,7 +144,7 @@ def live(config: Path, kills: int, environment: dict[str, str]) -> dict[str, flo
 
 def stored(url: str) -> tuple[Counter[str], int]:
     """How many places each fingerprint has, and how many are gone."""
-    store = open_store(url, key_id=key_id(KEY.encode()))
+    store = open_store(url, key=KEY.encode())
     try:
         places: Counter[str] = Counter()
         gone = 0

@@ -33,7 +33,7 @@ def scanner() -> Scanner:
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    store = open_store("memory:", key_id="test")
+    store = open_store("memory:", key=b"test")
     yield store
     store.close()
 

@@ -9,7 +9,7 @@ from keysentry.config import Config, SourceConfig, load_config
 from keysentry.connectors import Platform, platform
 from keysentry.connectors.base import Source, SourceOptions
 from keysentry.errors import ConfigError
-from keysentry.installation import key, key_id
+from keysentry.installation import key
 from keysentry.scan import Scanner
 from keysentry.scan.options import ScannerOptions
 from keysentry.service.daemon import Plan
@@ -17,6 +17,7 @@ from keysentry.service.loop import SourceSpec
 from keysentry.store import open_store
 from keysentry.store.base import Store
 from keysentry.store.options import StoreOptions
+from keysentry.store.sealing import Sealer
 
 Notice = Callable[[str], None]
 
@@ -32,9 +33,9 @@ def scanner_of(options: ScannerOptions, notice: Notice | None = None) -> Scanner
     )
 
 
-def store_of(options: StoreOptions) -> Store:
+def store_of(options: StoreOptions, sealer: Sealer | None = None) -> Store:
     """The store, open. Raises `StoreError`."""
-    return open_store(options.url, key_id=key_id(key()))
+    return open_store(options.url, key=key(), sealer=sealer)
 
 
 def plan_of(path: Path | None, environment: Mapping[str, str], notice: Notice | None = None) -> tuple[Config, Plan]:
@@ -49,7 +50,15 @@ def plan_of(path: Path | None, environment: Mapping[str, str], notice: Notice | 
             advice="add one: keysentry config init shows how",
         )
     specs = [_spec(source, path, environment) for source in config.sources]
-    return config, Plan(scanner_of(config.scan, notice), specs, config.watch)
+    plan = Plan(scanner_of(config.scan, notice), specs, config.watch)
+    if not config.acting.present:
+        return config, plan
+    from keysentry.wiring.acting import hands_of, policy_of, worker_of
+
+    hands_of(config).close()  # so that what does not fit together is told before anything begins
+    return config, plan._replace(
+        policy=policy_of(config), worker=lambda store, journal: worker_of(config, store, journal)
+    )
 
 
 def _spec(source: SourceConfig, path: Path | None, environment: Mapping[str, str]) -> SourceSpec:
