@@ -10,23 +10,27 @@ found, where, how surely and why. A `Finding.secret` never prints: `.reveal()` i
 `KeysentryError`.
 """
 
+import typing
+
 from keysentry.__about__ import VERSION as __version__
-from keysentry.errors import (
-    ConfigError,
-    InputError,
-    KeysentryError,
-    MissingExtraError,
-    RuleError,
-    RulePackError,
-)
-from keysentry.model.finding import Finding, Lifetime, Reason, Severity, Skipped
-from keysentry.model.location import ByteSpan, Location, Step
-from keysentry.model.record import Exposure, Part, Record, Segment, Unit
-from keysentry.model.sensitive import Sensitive
-from keysentry.model.summary import Summary
-from keysentry.rules.load import decode_rules, load_rules, merge
-from keysentry.rules.schema import Pack, Provider, Requirement, Rule, RuleSet
-from keysentry.scan import FileOptions, Progress, Scan, Scanner
+
+if typing.TYPE_CHECKING:
+    from keysentry.errors import (
+        ConfigError,
+        InputError,
+        KeysentryError,
+        MissingExtraError,
+        RuleError,
+        RulePackError,
+    )
+    from keysentry.model.finding import Finding, Lifetime, Reason, Severity, Skipped
+    from keysentry.model.location import ByteSpan, Location, Step
+    from keysentry.model.record import Exposure, Part, Record, Segment, Unit
+    from keysentry.model.sensitive import Sensitive
+    from keysentry.model.summary import Summary
+    from keysentry.rules.load import decode_rules, load_rules, merge
+    from keysentry.rules.schema import Pack, Provider, Requirement, Rule, RuleSet
+    from keysentry.scan import FileOptions, Progress, Scan, Scanner
 
 __all__ = [
     "ByteSpan",
@@ -64,3 +68,40 @@ __all__ = [
     "load_rules",
     "merge",
 ]
+
+if not typing.TYPE_CHECKING:  # a type checker would believe that every name is here
+    _HOMES = {
+        name: home
+        for home, names in {
+            "keysentry.errors": (
+                "ConfigError",
+                "InputError",
+                "KeysentryError",
+                "MissingExtraError",
+                "RuleError",
+                "RulePackError",
+            ),
+            "keysentry.model.finding": ("Finding", "Lifetime", "Reason", "Severity", "Skipped"),
+            "keysentry.model.location": ("ByteSpan", "Location", "Step"),
+            "keysentry.model.record": ("Exposure", "Part", "Record", "Segment", "Unit"),
+            "keysentry.model.sensitive": ("Sensitive",),
+            "keysentry.model.summary": ("Summary",),
+            "keysentry.rules.load": ("decode_rules", "load_rules", "merge"),
+            "keysentry.rules.schema": ("Pack", "Provider", "Requirement", "Rule", "RuleSet"),
+            "keysentry.scan": ("FileOptions", "Progress", "Scan", "Scanner"),
+        }.items()
+        for name in names
+    }
+
+    def __getattr__(name: str) -> object:
+        """Import a name when it is first asked for: the command line needs few of them, and starts in a hurry."""
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
