@@ -23,11 +23,13 @@ if typing.TYPE_CHECKING:
         RuleError,
         RulePackError,
     )
+    from keysentry.model.action import Credential, Receipt
     from keysentry.model.finding import Finding, Lifetime, Reason, Severity, Skipped
     from keysentry.model.location import ByteSpan, Location, Step
     from keysentry.model.record import Exposure, Part, Record, Segment, Unit
     from keysentry.model.sensitive import Sensitive
     from keysentry.model.summary import Summary
+    from keysentry.response.revoke.registry import revoker, rotator
     from keysentry.rules.load import decode_rules, load_rules, merge
     from keysentry.rules.schema import Pack, Provider, Requirement, Rule, RuleSet
     from keysentry.scan import FileOptions, Progress, Scan, Scanner
@@ -35,6 +37,7 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "ByteSpan",
     "ConfigError",
+    "Credential",
     "Exposure",
     "FileOptions",
     "Finding",
@@ -48,6 +51,7 @@ __all__ = [
     "Progress",
     "Provider",
     "Reason",
+    "Receipt",
     "Record",
     "Requirement",
     "Rule",
@@ -67,6 +71,8 @@ __all__ = [
     "decode_rules",
     "load_rules",
     "merge",
+    "revoker",
+    "rotator",
 ]
 
 if not typing.TYPE_CHECKING:  # a type checker would believe that every name is here
@@ -81,6 +87,8 @@ if not typing.TYPE_CHECKING:  # a type checker would believe that every name is 
                 "RuleError",
                 "RulePackError",
             ),
+            "keysentry.model.action": ("Credential", "Receipt"),
+            "keysentry.response.revoke.registry": ("revoker", "rotator"),
             "keysentry.model.finding": ("Finding", "Lifetime", "Reason", "Severity", "Skipped"),
             "keysentry.model.location": ("ByteSpan", "Location", "Step"),
             "keysentry.model.record": ("Exposure", "Part", "Record", "Segment", "Unit"),

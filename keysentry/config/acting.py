@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar, cast
 
@@ -75,7 +76,8 @@ NOTIFYING: dict[str, str] = {"slack": "slack", "teams": "microsoft"}
 def kinds_of(table: str) -> tuple[str, ...]:
     """The kinds that a table may be of."""
     if table == "notifier":
-        return (*(one.name for one in NOTIFIERS), *NOTIFYING)
+        platforms = (kind for kind, platform in NOTIFYING.items() if _there(f"keysentry.connectors.{platform}.notify"))
+        return (*(one.name for one in NOTIFIERS), *platforms)
     if table == "revoker":
         return tuple(one.name for one in REVOKERS)
     return tuple(one.name for one in VAULTS)
@@ -93,6 +95,15 @@ def notifier_module(kind: str) -> NotifierModule:
     if kind in NOTIFYING:
         return cast(NotifierModule, importlib.import_module(f"keysentry.connectors.{NOTIFYING[kind]}.notify"))
     return notifier_kind(kind).load()
+
+
+def can_act(platform: str) -> bool:
+    """Whether something can be held in a platform."""
+    return _there(f"keysentry.connectors.{platform}.quarantine")
+
+
+def _there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def quarantine_module(platform: str) -> QuarantineModule:
@@ -177,6 +188,12 @@ class _Quarantines:
             self._notes.faults.append(table.fault(reason, "source", advice=advice))
             return None
         platform = self._sources[source]
+        if platform not in {one.name for one in PLATFORMS} or not can_act(platform):
+            reason = f"nothing can be held in {platform or 'this source'} yet"
+            self._notes.faults.append(
+                table.fault(reason, "source", advice="leave it out; people are told all the same")
+            )
+            return None
         options = table.decode(quarantine_module(platform).Options)
         return None if options is None else QuarantineConfig(platform, options)
 

@@ -1,7 +1,7 @@
 """The audit trail: a chain of events, each authenticated together with the one before it.
 
 Format. The hash of an event is HMAC-SHA256, under a key that is derived from the installation's, over the hash of the
-event before it and the event's other fields as JSON in a fixed order. The head (number, hash and time of the last
+event before it and the event's other fields as JSON, in a fixed order. The head (number, hash and time of the last
 event) is kept beside the trail and authenticated by itself, so that a trail that lost its end shows it.
 
 Limits. Whoever has the installation's key can write another trail. Whoever has an older copy of the whole store can put
@@ -10,7 +10,6 @@ it in the place of this one; an export that is kept elsewhere tells.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -24,7 +23,7 @@ _NOTHING: dict[str, str] = {}
 
 
 class Draft(NamedTuple):
-    """An event that is not in the trail yet."""
+    """An event that is not in the trail yet. `also`: other incidents to whose part of the trail it belongs."""
 
     name: str
     actor: str
@@ -33,6 +32,7 @@ class Draft(NamedTuple):
     action: str = ""
     reason: str = ""
     fields: Mapping[str, str] = _NOTHING
+    also: tuple[str, ...] = ()
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -43,39 +43,49 @@ class Head(msgspec.Struct, frozen=True):
     time: float = 0.0
 
 
+class EventRow(NamedTuple):
+    """An event as it is stored: `fields` as JSON."""
+
+    number: int
+    time: float
+    actor: str
+    name: str
+    incident: str
+    action: str
+    reason: str
+    fields: str
+    previous: str
+    hash: str
+
+    def event(self) -> Event:
+        """What a reader gets, whatever was done to the row: only `faults` judges that."""
+        try:
+            fields = exact.decode(self.fields, dict[str, str])
+        except (ValueError, TypeError):
+            fields = {"damaged": str(self.fields)}
+        return Event(**{**self._asdict(), "fields": fields})
+
+
 def digest(key: bytes, event: Event) -> str:
     """What the hash of an event has to be."""
-    words = (event.number, event.time, event.actor, event.name, event.incident, event.action, event.reason)
-    told = exact.encode((event.previous, *words, sorted(event.fields.items())))
-    return hmac.digest(key, told, hashlib.sha256).hex()
+    words = (event.previous, event.number, event.time, event.actor, event.name)
+    told = exact.encode((*words, event.incident, event.action, event.reason)) + exact.encode(event.fields)
+    return hmac.digest(key, told, "sha256").hex()
 
 
-def append(key: bytes, head: Head, drafts: Iterable[Draft]) -> tuple[list[Event], Head]:
+def append(key: bytes, head: Head, drafts: Iterable[Draft]) -> tuple[list[EventRow], Head]:
     """The events that go on from a head, and the head after them."""
     number, previous, time = head.number, head.hash, head.time
-    events = []
-    for name, actor, at, incident, action, reason, fields in drafts:
+    rows = []
+    for name, actor, at, incident, action, reason, fields, _ in drafts:
         number += 1
         time = max(time, float(at))
-        facts = dict(sorted(fields.items())) if fields else _NOTHING
-        told = exact.encode((previous, number, time, actor, name, incident, action, reason, list(facts.items())))
-        hash = hmac.digest(key, told, hashlib.sha256).hex()
-        events.append(
-            Event(
-                number=number,
-                time=time,
-                actor=actor,
-                name=name,
-                incident=incident,
-                action=action,
-                reason=reason,
-                fields=facts,
-                previous=previous,
-                hash=hash,
-            )
-        )
+        facts = exact.encode(dict(sorted(fields.items())) if fields else _NOTHING)
+        told = exact.encode((previous, number, time, actor, name, incident, action, reason))
+        hash = hmac.digest(key, told + facts, "sha256").hex()
+        rows.append(EventRow(number, time, actor, name, incident, action, reason, facts.decode(), previous, hash))
         previous = hash
-    return events, Head(number, previous, time)
+    return rows, Head(number, previous, time)
 
 
 def write_head(key: bytes, head: Head) -> str:
@@ -97,7 +107,7 @@ def read_head(key: bytes, written: str | None) -> Head | None:
 
 def _mac(key: bytes, head: Head) -> str:
     told = exact.encode(("head", head.number, head.hash, head.time))
-    return hmac.digest(key, told, hashlib.sha256).hex()
+    return hmac.digest(key, told, "sha256").hex()
 
 
 LOST = "audit.broken"

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Sequence
 
 from keysentry.errors import MoveError, SealError, StoreError
 from keysentry.model.action import SETTLED, Action, ActionState
-from keysentry.model.audit import Event
 from keysentry.model.lifecycle import ENDS, STAGES, Stage, State, may_move, reached
 from keysentry.model.sensitive import Sensitive
 from keysentry.store.audit import Draft
@@ -39,19 +38,28 @@ class Desk:
         self._changed: dict[str, Task] = {}
         self._moved: dict[str, IncidentRow] = {}
 
-    def flush(self) -> list[Event]:
-        """Write everything; the events as they stand in the trail."""
+    def flush(self) -> None:
+        """Write everything."""
         self.writes.filed = list(self._filed.values())
         self.writes.tasks = [task for id, task in self._changed.items() if id not in self._filed]
         self.writes.incidents = list(self._moved.values())
-        return self.books.write(self.writes)
+        self.books.write(self.writes)
 
     def event(
-        self, name: str, actor: str, time: float, *, incident: str = "", action: str = "", reason: str = "", **more: str
+        self,
+        name: str,
+        actor: str,
+        time: float,
+        *,
+        incidents: Sequence[str] = (),
+        action: str = "",
+        reason: str = "",
+        **more: str,
     ) -> None:
         """Note what happens; of `more` only what is not empty."""
         fields = {key: value for key, value in more.items() if value}
-        self.writes.events.append(Draft(name, actor, time, incident, action, reason, fields))
+        first, *others = incidents or ("",)
+        self.writes.events.append(Draft(name, actor, time, first, action, reason, fields, tuple(others)))
 
     # Incidents.
 
@@ -96,7 +104,7 @@ class Desk:
             "incident.moved",
             actor,
             time,
-            incident=row.id,
+            incidents=(row.id,),
             reason=reason,
             **{"from": before, "to": state, "until": told},
         )
@@ -181,7 +189,7 @@ class Desk:
         """Note what happened to an action."""
         action = task.action
         facts = {"kind": action.kind, "target": action.target} | more
-        self.event(f"action.{what}", actor, time, incident=action.incident, action=action.id, reason=reason, **facts)
+        self.event(f"action.{what}", actor, time, incidents=action.incidents, action=action.id, reason=reason, **facts)
 
     def file(self, actions: Sequence[Action], actor: str, reason: str, time: float) -> tuple[str, ...]:
         """See `Store.file`. Where `actor` or `reason` is empty, it is the action's own."""
@@ -209,8 +217,7 @@ class Desk:
         rounds = tuple(self.incident(id).regressions for id in new)
         task.rounds += rounds
         self.update(task, incidents=task.action.incidents + new, updated=time)
-        for id in new:
-            self.event("action.joined", actor or action.actor, time, incident=id, action=action.id, kind=action.kind)
+        self.event("action.joined", actor or action.actor, time, incidents=new, action=action.id, kind=action.kind)
 
     def _file(self, action: Action, rows: dict[str, IncidentRow], actor: str, reason: str, time: float) -> None:
         for id in action.incidents:
@@ -224,7 +231,7 @@ class Desk:
         if action.target:
             fields["target"] = action.target
         told = actor or action.actor, time, action.incident, action.id, reason or action.reason, fields
-        self.writes.events.append(Draft("action.planned", *told))
+        self.writes.events.append(Draft("action.planned", *told, action.incidents[1:]))
 
     # Secrets.
 
@@ -244,4 +251,4 @@ class Desk:
         """See `Store.remember_revoked`."""
         if not self.books.revoked([fingerprint]):
             self.writes.revoked.append(Revoked(fingerprint, incident, time))
-            self.event("secret.revoked", actor, time, incident=incident, action=action)
+            self.event("secret.revoked", actor, time, incidents=(incident,), action=action)

@@ -90,7 +90,7 @@ def _place(desk: Desk, seals: Seals, task: Task, outcome: Outcome, time: float) 
     hold = action.id if placed == "held" else ""
     desk.writes.placed.append(Placed(held.id, placed, incidents, time, hold))
     desk.event(
-        f"record.{placed}", "worker", time, incident=action.incident, action=action.id, reason=held.note, record=held.id
+        f"record.{placed}", "worker", time, incidents=incidents, action=action.id, reason=held.note, record=held.id
     )
 
 

@@ -28,7 +28,7 @@ _ESCAPES = (
     ),
     re.compile(rb"&#(?P<decimal>[0-9]{1,7});|&#[xX](?P<hex>[0-9A-Fa-f]{1,6});|&(?P<entity>amp|lt|gt|quot|apos);"),
 )
-_ESCAPED = re.compile(rb"[%\\&]")
+_ESCAPED = re.compile(rb"%[0-9A-Fa-f]{2}|\\[u\"\\/bfnrt]|&(?:#|amp;|lt;|gt;|quot;|apos;)")
 """What every escape begins with."""
 _FEW = 4
 """So many secrets are looked for one by one faster than an automaton for them is built."""
@@ -60,12 +60,23 @@ class Masks:
             masked = self._known[text] = self._masked(text)
         return masked
 
+    def all(self, texts: tuple[str, ...]) -> tuple[str, ...]:
+        """Texts without the secrets: quicker than one by one, because hardly any has one."""
+        if not self._values or self._clean("\n".join(texts).encode("utf-8", "surrogatepass")):
+            return texts
+        return tuple(map(self, texts))
+
+    def _clean(self, raw: bytes) -> bool:
+        """Whether it is soon seen that there is no secret: there are few of them, and no escape is to be undone."""
+        if len(self._few) > _FEW or _ESCAPED.search(raw):
+            return False
+        view = raw.replace(b"+", b" ")
+        return not any(value in view for value in self._few)
+
     def _masked(self, text: str) -> str:
         raw = text.encode("utf-8", "surrogatepass")
-        if len(self._few) <= _FEW and not _ESCAPED.search(raw):  # nearly all texts: it need only be read as it stands
-            view = raw.replace(b"+", b" ")
-            if not any(value in view for value in self._few):
-                return text
+        if self._clean(raw):
+            return text
         spans = sorted(self._spans(raw))
         if not spans:
             return text

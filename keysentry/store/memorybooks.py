@@ -13,7 +13,7 @@ from keysentry.model.action import SETTLED, Held, Kind
 from keysentry.model.audit import Event
 from keysentry.model.incident import SourceStatus
 from keysentry.store import audit
-from keysentry.store.audit import Head
+from keysentry.store.audit import EventRow, Head
 from keysentry.store.base import ActionQuery
 from keysentry.store.outbox import (
     NO_STAGE,
@@ -55,6 +55,7 @@ class Tables:
     receipts: dict[str, ReceiptRow] = field(default_factory=dict)
     revoked: dict[str, Revoked] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    events_of: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     head: Head = field(default_factory=Head)
 
 
@@ -208,10 +209,10 @@ class MemoryBooks:
 
     def events(self, incident: str, after: int, since: float | None, limit: int) -> list[Event]:
         """See `Books`."""
-        own = self._tables.tasks_of.get(incident, set()) if incident else set()
+        own = self._tables.events_of.get(incident, set()) if incident else set()
         found = []
         for event in self._tables.events[after:]:
-            if incident and event.incident != incident and event.action not in own:
+            if incident and event.incident != incident and event.number not in own:
                 continue
             if since is None or event.time >= since:
                 found.append(event)
@@ -221,7 +222,7 @@ class MemoryBooks:
 
     # Changing it.
 
-    def write(self, writes: Writes) -> list[Event]:
+    def write(self, writes: Writes) -> list[EventRow]:
         """See `Books`."""
         tables = self._tables
         for row in writes.incidents:
@@ -238,9 +239,12 @@ class MemoryBooks:
             for id in tables.of_record.get(key, ()):
                 if tables.occurrences[id].gone is None:
                     tables.occurrences[id].gone = time
-        events, tables.head = audit.append(self._audit_key, tables.head, writes.events)
-        tables.events += events
-        return events
+        rows, tables.head = audit.append(self._audit_key, tables.head, writes.events)
+        for row, draft in zip(rows, writes.events, strict=True):
+            tables.events.append(row.event())
+            for incident in draft.also:
+                tables.events_of[incident].add(row.number)
+        return rows
 
     def put_incident(self, row: IncidentRow) -> None:
         """A row in the place of the one with its id."""

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from keysentry.model.action import STAGE_OF, Action, Held, Kind, Receipt
 from keysentry.model.audit import Event
 from keysentry.model.lifecycle import STAGES
-from keysentry.store.audit import Draft, Head
+from keysentry.store.audit import Draft, EventRow, Head
 from keysentry.store.base import ActionQuery
 from keysentry.store.rows import IncidentRow, OccurrenceRow
 
@@ -266,6 +266,6 @@ class Books(Protocol):
         """The next events with a number above `after`."""
         ...
 
-    def write(self, writes: Writes) -> list[Event]:
+    def write(self, writes: Writes) -> list[EventRow]:
         """Change what is stored; the events as they stand in the trail."""
         ...

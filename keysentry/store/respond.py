@@ -231,9 +231,8 @@ class Responding(ABC):
             sealed = self._seals.seal_original(held.id, place, original)
             desk = Desk(books)
             desk.writes.kept.append(HoldRow(held=held, place=sealed[0], original=sealed[1]))
-            for incident in held.incidents:
-                facts = {"record": held.id, "source": held.source, "version": held.version}
-                desk.event("original.sealed", "worker", held.at, incident=incident, **facts)
+            facts = {"record": held.id, "source": held.source, "version": held.version}
+            desk.event("original.sealed", "worker", held.at, incidents=held.incidents, **facts)
             desk.flush()
 
     def held(self, key: str) -> Held | None:
@@ -328,7 +327,7 @@ class Responding(ABC):
         """See `Store`."""
         with self._change() as books:
             draft = Draft(name, actor, time, incident, action, reason, fields or {})
-            return books.write(Writes(events=[draft]))[-1]
+            return books.write(Writes(events=[draft]))[-1].event()
 
     def events(self, incident: str = "", *, after: int = 0, since: float | None = None) -> Iterator[Event]:
         """See `Store`."""

@@ -125,7 +125,7 @@ def digest(*words: str) -> str:
 
 def searchable(*texts: str) -> str:
     """Texts as a search compares them: in one case, and apart from each other."""
-    return "\n".join(dict.fromkeys(text.casefold() for text in texts if text))
+    return "\n".join(dict.fromkeys([text.casefold() for text in texts if text]))
 
 
 def incident_of(row: IncidentRow, tally: Tally) -> Incident:

@@ -24,7 +24,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from keysentry.model.action import Held, record_of
-from keysentry.model.finding import Finding
+from keysentry.model.finding import Finding, Severity
 from keysentry.model.incident import Batch, Committed
 from keysentry.model.lifecycle import ENDS, REOPENING
 from keysentry.model.sensitive import Sensitive
@@ -46,6 +46,7 @@ from keysentry.store.telling import SEEN_AGAIN, exact_place, opened
 
 _SHORT_ID = 12
 
+_RANKS = {severity: severity.rank for severity in Severity}
 Slot = tuple[str, str, str]
 """A pass, an incident and a part: occurrences are numbered within it."""
 
@@ -249,9 +250,7 @@ class _Settling:
         for fingerprint, finding in findings.items():
             if fingerprint not in self._incidents:
                 name = names[fingerprint]
-                row = _incident(
-                    incident_id(fingerprint, taken) if name in taken else name, finding, self._batch.time
-                )
+                row = _incident(incident_id(fingerprint, taken) if name in taken else name, finding, self._batch.time)
                 self._incidents[fingerprint] = row
                 taken.add(row.id)
                 self._change.new.append(row.id)
@@ -335,17 +334,27 @@ class _Settling:
 
     def _occurrence(self, one: Seen, finding: Finding, id: str, incident: str) -> OccurrenceRow:
         masks, location = self._masks[one.record], finding.location
-        uri, path, part = masks(location.uri), masks(location.path), masks(location.part)
-        container, author = masks(location.container), masks(location.author)
-        reasons = [masks(reason.text) for reason in finding.reasons]
+        unit, record, uri, path, part, container, author, author_id, *reasons = masks.all(
+            (
+                one.unit,
+                one.name,
+                location.uri,
+                location.path,
+                location.part,
+                location.container,
+                location.author,
+                location.author_id,
+                *[reason.text for reason in finding.reasons],
+            )
+        )
         return OccurrenceRow(
             id=id,
             incident=incident,
             record_id=one.record,
             scan=one.scan,
             source=self._batch.source,
-            unit=masks(one.unit),
-            record=masks(one.name),
+            unit=unit,
+            record=record,
             uri=uri,
             path=path,
             part=part,
@@ -353,7 +362,7 @@ class _Settling:
             column=location.column,
             container=container,
             author=author,
-            author_id=masks(location.author_id),
+            author_id=author_id,
             time=location.time,
             audience=AUDIENCES.index(location.exposure.audience),
             reach=location.exposure.reach,
@@ -392,7 +401,7 @@ def _incident(id: str, finding: Finding, time: float) -> IncidentRow:
 def _bring_up_to_date(row: IncidentRow, finding: Finding, time: float, masks: Masks) -> None:
     """The highest severity and confidence ever; the words are those of the surest finding, of equals the latest."""
     row.first_seen, row.last_seen = min(row.first_seen, time), max(row.last_seen, time)
-    row.severity = max(row.severity, finding.severity.rank)
+    row.severity = max(row.severity, _RANKS[finding.severity])
     if finding.confidence < row.confidence:
         return
     row.confidence = finding.confidence

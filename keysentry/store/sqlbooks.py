@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Row, Table, bindparam, case, func, or
 from keysentry.model.action import Held, Kind
 from keysentry.model.audit import Event
 from keysentry.store import audit, leases
-from keysentry.store.audit import Draft, Head
+from keysentry.store.audit import Draft, EventRow, Head
 from keysentry.store.base import ActionQuery
 from keysentry.store.outbox import Drawer, HoldRow, Placed, ReceiptRow, Task, Writes, order
 from keysentry.store.reading import SqlLedger, chunks
@@ -19,6 +19,7 @@ from keysentry.store.schema import HEAD_OF_TRAIL
 from keysentry.store.tables import (
     action_incidents,
     actions,
+    event_incidents,
     events,
     holds,
     incidents,
@@ -29,8 +30,6 @@ from keysentry.store.tables import (
     revoked,
 )
 from keysentry.store.taskrows import (
-    event_of,
-    event_values,
     held_of,
     hold_values,
     link_values,
@@ -60,7 +59,8 @@ class Writers:
         self.holds = Writer(database, holds, take=hold_values)
         self.receipts = Writer(database, receipts, take=tuple)
         self.revoked = Writer(database, revoked, "keep", take=tuple)
-        self.events = Writer(database, events, "fail", take=event_values)
+        self.events = Writer(database, events, "fail", take=tuple)
+        self.shares = Writer(database, event_incidents, "keep", take=tuple)
         self.meta = Writer(database, meta, take=tuple)
 
 
@@ -196,13 +196,13 @@ class SqlBooks(SqlLedger):
         if since is not None:
             query = query.where(table.time >= since)
         if incident:
-            own = select(action_incidents.c.action).where(action_incidents.c.incident == incident)
-            query = query.where(or_(table.incident == incident, table.action.in_(own)))
-        return [event_of(row) for row in self._connection.execute(query)]
+            shared = select(event_incidents.c.number).where(event_incidents.c.incident == incident)
+            query = query.where(or_(table.incident == incident, table.number.in_(shared)))
+        return [EventRow(*row).event() for row in self._connection.execute(query)]
 
     # Changing it.
 
-    def write(self, writes: Writes) -> list[Event]:
+    def write(self, writes: Writes) -> list[EventRow]:
         """See `Books`."""
         writers, connection = self._writers, self._connection
         tasks = writes.filed + writes.tasks
@@ -226,7 +226,7 @@ class SqlBooks(SqlLedger):
             values["action"] = placed.action
         self._connection.execute(update(holds).where(holds.c.id == placed.key).values(values))
 
-    def _append(self, drafts: list[Draft]) -> tuple[list[Event], Head]:
+    def _append(self, drafts: list[Draft]) -> tuple[list[EventRow], Head]:
         """Write events at the end of the trail. Where the note of its end is lost, that is written into it first."""
         if not drafts:
             return [], Head()
@@ -236,6 +236,8 @@ class SqlBooks(SqlLedger):
             head, drafts = self._last(), [audit.lost(drafts[0].time), *drafts]
         told, head = audit.append(self._audit_key, head, drafts)
         self._writers.events.put(self._connection, told)
+        shares = [(id, row.number) for row, draft in zip(told, drafts, strict=True) for id in draft.also]
+        self._writers.shares.put(self._connection, shares)
         self._writers.meta.put(self._connection, [(HEAD_OF_TRAIL, audit.write_head(self._audit_key, head))])
         return told, head
 

@@ -33,6 +33,7 @@ __all__ = [
     "action_incidents",
     "actions",
     "cursors",
+    "event_incidents",
     "events",
     "holders",
     "holds",
@@ -59,7 +60,15 @@ def stored(text: str) -> str:
 
 def refused(text: str) -> bool:
     """Whether the databases would not take a text as it is."""
-    return _REFUSED.search(text) is not None
+    if "\x00" in text or _MARK in text:
+        return True
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def restored(text: str) -> str:
@@ -129,7 +138,7 @@ incidents = Table(
     Column("words", ExactText, nullable=False),
     Column("until", Double),
     Column("state_reason", ExactText, nullable=False, server_default=""),
-    Column("assessment", ExactText),
+    Column("assessment", Text),
     Index("incidents_by_time", "last_seen", "id"),
 )
 """One secret each, by its keyed fingerprint. The secret itself is only here as its mask."""
@@ -269,6 +278,7 @@ action_incidents = Table(
     Column("incident", ExactText, primary_key=True),
     Column("round", Integer, nullable=False),
     Index("action_incidents_by_incident", "incident", "round"),
+    sqlite_with_rowid=False,
 )
 """Which incidents an action belongs to, and how often each had come back by then."""
 
@@ -323,6 +333,14 @@ events = Table(
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     Index("events_by_incident", "incident", "number"),
-    Index("events_by_action", "action"),
 )
 """The audit trail (`audit`)."""
+
+event_incidents = Table(
+    "event_incidents",
+    metadata,
+    Column("incident", ExactText, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""To whose parts of the trail an event belongs beside that of the incident that it names."""

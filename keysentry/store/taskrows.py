@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Row
 
 from keysentry.model.action import Action, Held, Receipt
-from keysentry.model.audit import Event
 from keysentry.store import exact
 from keysentry.store.outbox import HoldRow, ReceiptRow, Task, rank
 
@@ -101,31 +100,6 @@ def receipt_values(number: int, row: ReceiptRow) -> tuple[Any, ...]:
 def receipt_of(row: Row[Any]) -> ReceiptRow:
     """What `receipt_values` was given."""
     return ReceiptRow(action=row.action, time=row.time, receipt=exact.decode(row.receipt, Receipt), undo=row.undo)
-
-
-def event_values(event: Event) -> tuple[Any, ...]:
-    """An event, in the order of the columns of `events`."""
-    return (
-        event.number,
-        event.time,
-        event.actor,
-        event.name,
-        event.incident,
-        event.action,
-        event.reason,
-        texted(event.fields),
-        event.previous,
-        event.hash,
-    )
-
-
-def event_of(row: Row[Any]) -> Event:
-    """An event as it stands there, whatever was done to it: only `check_audit` judges that."""
-    try:
-        fields = exact.decode(row.fields, dict[str, str])
-    except (ValueError, TypeError):
-        fields = {"damaged": str(row.fields)}
-    return Event(**{**row._mapping, "fields": fields})
 
 
 def texted(value: Any) -> str:

@@ -7,7 +7,8 @@ more than the databases need for them, so this is the one place that speaks to t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table
@@ -45,24 +46,25 @@ class Writer:
         self._take = take or attrgetter(*names)
         self._texts = [at for at, column in enumerate(columns) if isinstance(column.type, ExactText)]
         self._lists = [at for at, column in enumerate(columns) if isinstance(column.type, WordList)]
+        self._read = itemgetter(*self._texts, *self._texts[:1]) if self._texts else tuple
         self._conflict = _conflict(table, instead, coalesce)
 
     def put(self, connection: Connection, rows: Iterable[Any]) -> None:
         """Write rows, each of another key."""
-        values = [self._values(row) for row in rows]
-        if values:
-            self._database.put(connection, self._table, values, self._conflict)
-
-    def _values(self, row: Any) -> Values:
-        values = self._take(row)
-        odd = refused("".join([values[at] or "" for at in self._texts]))
-        if not odd and not self._lists:
-            return values
-        changed = list(values)
+        values = list(map(self._take, rows))
+        if not values:
+            return
         for at in self._lists:
-            changed[at] = exact.encode(values[at]).decode()
-        for at in self._texts if odd else ():
-            changed[at] = None if values[at] is None else stored(values[at])
+            values = [(*row[:at], exact.encode(row[at]).decode(), *row[at + 1 :]) for row in values]
+        if self._texts and refused("".join(chain.from_iterable(map(self._read, values)))):
+            values = [self._stored(row) for row in values]
+        self._database.put(connection, self._table, values, self._conflict)
+
+    def _stored(self, row: Values) -> Values:
+        """A row with texts that the database takes."""
+        changed = list(row)
+        for at in self._texts:
+            changed[at] = stored(row[at])
         return tuple(changed)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keysentry.config import read_config
-from keysentry.config.acting import kinds_of, options_of_kind, quarantine_module
+from keysentry.config.acting import can_act, kinds_of, options_of_kind, quarantine_module
 from keysentry.config.fields import fields_of
 from keysentry.connectors import PLATFORMS
 
@@ -114,9 +114,11 @@ def test_every_kind_is_explained(table: str) -> None:
         assert f"`{kind}`" in text or f'"{kind}"' in text, f"{page.name} does not tell of {kind}"
 
 
-@pytest.mark.parametrize("platform", [one.name for one in PLATFORMS])
+@pytest.mark.parametrize("platform", [one.name for one in PLATFORMS if can_act(one.name)])
 def test_every_acting_side_is_explained(platform: str) -> None:
     page = (DOCS / f"{platform}.md").read_text(encoding="utf-8")
     for field in fields_of(quarantine_module(platform).Options):
+        if field.name in ("source", "per_minute", "base_url"):  # told of all in docs/playbooks.md
+            continue
         assert field.text, f"{platform}: {field.name} has no words"
         assert f"`{field.name}`" in page, f"{platform}.md does not tell of {field.name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,12 +12,12 @@ from keysentry.connectors.google.acting import Actor
 from keysentry.connectors.google.holding import GoogleQuarantine
 from keysentry.connectors.google.quarantine import Options
 from keysentry.connectors.google.source import GoogleSource
-from keysentry.model.action import Place
+from keysentry.model.action import Original, Place, Receipt
 from keysentry.model.location import Route, Step
-from keysentry.model.record import Record
+from keysentry.model.record import Record, Unit
 from keysentry.model.sensitive import Sensitive
+from keysentry.rules.forge import forge
 from keysentry.scan.records import timestamp
-from tests.connectors.google.worlds import read, unit_of
 from tests.servers.google_acting import ActingGoogle
 from tests.servers.google_acting_drive import FOLDER
 
@@ -71,7 +72,8 @@ class Organisation:
         """The record that the source makes of a thing."""
         source = self.source(user)
         try:
-            given = [one.record for one in read(source, unit_of(source, unit)) if one.record is not None]
+            found = next(one for one in source.units() if isinstance(one, Unit) and one.id == unit)
+            given = [one.record for one in source.records(found, None) if one.record is not None]
         finally:
             source.close()
         return next(one for one in given if one.id == id)
@@ -122,3 +124,48 @@ class Organisation:
     def effects(self) -> dict[str, int]:
         """How often something was really changed, by method."""
         return dict(self.server.effects)
+
+
+PLACEHOLDER = "Removed by keysentry: this held a credential <&>. Ask security@example.com."
+
+
+def secret(seed: int = 1) -> Sensitive:
+    return Sensitive(forge("ghp_{base62:30}{crc32-base62:6}", random.Random(seed)))
+
+
+def told(*said: object) -> str:
+    """All that was said where people and logs see it."""
+    words = []
+    for one in said:
+        if isinstance(one, Receipt):
+            words.append(repr((one.note, one.evidence, one.outcome)))
+        elif isinstance(one, Original):
+            words.append(repr((one.note, one.version)))
+        else:
+            words.append(f"{one!r} {one}")
+    return "\n".join(words)
+
+
+def hold(corp: Organisation, place: Place, *secrets: Sensitive, **options: Any) -> tuple[Original, Receipt]:
+    with corp.quarantine(**options) as quarantine:
+        original = quarantine.inspect(place, secrets)
+        receipt = quarantine.hold(place, original, secrets, PLACEHOLDER)
+    assert not any(one.reveal() in told(original, receipt) for one in secrets)
+    return original, receipt
+
+
+def inspect(corp: Organisation, place: Place, *secrets: Sensitive, **options: Any) -> Original:
+    with corp.quarantine(**options) as quarantine:
+        return quarantine.inspect(place, secrets)
+
+
+def release(corp: Organisation, place: Place, original: Original, receipt: Receipt, **options: Any) -> Receipt:
+    with corp.quarantine(**options) as quarantine:
+        done = quarantine.release(place, original, receipt)
+        assert quarantine.released(place, original, receipt) is not None
+        return done
+
+
+def held(corp: Organisation, place: Place, original: Original, **options: Any) -> Receipt | None:
+    with corp.quarantine(**options) as quarantine:
+        return quarantine.held(place, original, PLACEHOLDER)

@@ -10,7 +10,9 @@ import pytest
 from keysentry.connectors.google import Options
 from keysentry.connectors.google.source import GoogleSource
 from keysentry.model.sensitive import Sensitive
+from tests.connectors.google.acting_bench import Organisation
 from tests.servers.google import GoogleServer
+from tests.servers.google_acting import ActingGoogle
 
 TOKEN = "local-test-token"
 ANN = "ann@corp.example"
@@ -66,3 +68,11 @@ def open_google(google: GoogleServer, waits: list[float]) -> Iterator[Open]:
     yield start
     for source in opened:
         source.close()
+
+
+@pytest.fixture
+def corp() -> Iterator[Organisation]:
+    """An organisation that can be acted upon, held to what Google would be asked and would answer."""
+    with ActingGoogle() as server:
+        yield Organisation(server)
+        assert not server.wrong

@@ -32,7 +32,7 @@ def upgrade() -> None:
     """From 0001."""
     op.add_column("incidents", _number("until", nullable=True))
     op.add_column("incidents", sa.Column("state_reason", _TEXT, nullable=False, server_default=""))
-    op.add_column("incidents", sa.Column("assessment", _TEXT))
+    op.add_column("incidents", sa.Column("assessment", sa.Text))
     op.add_column("occurrences", sa.Column("sealed", sa.LargeBinary))
     _cursors()
     _actions()
@@ -88,6 +88,7 @@ def _actions() -> None:
         "action_incidents",
         *(_text(name, primary_key=True) for name in ("action", "incident")),
         sa.Column("round", sa.Integer, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_index("action_incidents_by_incident", "action_incidents", ["incident", "round"])
     op.create_table(
@@ -127,4 +128,9 @@ def _events() -> None:
         sa.Column("hash", sa.String(64), nullable=False),
     )
     op.create_index("events_by_incident", "events", ["incident", "number"])
-    op.create_index("events_by_action", "events", ["action"])
+    op.create_table(
+        "event_incidents",
+        _text("incident", primary_key=True),
+        sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+        sqlite_with_rowid=False,
+    )
