@@ -80,6 +80,7 @@ class AwsClients:
         Raises `AccessError`, `GoneError` (there is no such thing), `InputError` and `SourceError`.
         """
         try:
+            import boto3.session  # before `quiet`, which must know its loggers  # noqa: F401
             import botocore.exceptions
         except ImportError:
             raise MissingExtraError("Amazon Web Services", "aws") from None
@@ -109,7 +110,7 @@ class AwsClients:
         code = str(response.get("Error", {}).get("Code", ""))
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         said = f"AWS answered {code or status}"
-        if code in _DENIED:
+        if code in _DENIED or status in (401, 403):
             return AccessError(said, place=self._place, advice=f"it needs {needs}")
         if code in _MISSING:
             return GoneError(said, place=self._place)

@@ -97,8 +97,7 @@ class EntraToken:
                 return str(token.token), float(token.expires_on) - time.time()
             except ClientAuthenticationError:
                 advice = "set client_id and client_secret, or give this machine an identity"
-                fault = AccessError("this machine offers no identity", place=self._place, advice=advice)
+                fault: SourceError = AccessError("this machine offers no identity", place=self._place, advice=advice)
             except AzureError as error:
-                fault_later = SourceError(f"no token could be fetched ({type(error).__name__})", place=self._place)
-                raise fault_later from None
+                fault = SourceError(f"no token could be fetched ({type(error).__name__})", place=self._place)
         raise fault

@@ -22,6 +22,7 @@ from keysentry.response.revoke.base import RevokerOptions, Tools
 from keysentry.response.revoke.registry import load_entry_points, registry
 from keysentry.response.revoke.table import open_revoker
 from keysentry.response.vault.base import VaultOptions, VaultTools
+from keysentry.response.vault.hashicorp import Options as HashicorpOptions
 from keysentry.response.vault.table import open_vault
 from keysentry.response.verify import RuleVerifier
 from keysentry.response.words import Words
@@ -42,12 +43,18 @@ def sealer_of(config: Config) -> Sealer | None:
     if options.seal_key_service:
         from keysentry.response.vault.keys import seal_keys
 
-        keys += seal_keys(options.seal_key_service)
+        keys += seal_keys(options.seal_key_service, vault=_first_vault(config))
     if not keys:
         return None
     if options.old_seal_keys is not None:
         keys += [read_key(one, "response.old_seal_keys") for one in options.old_seal_keys.reveal().split()]
     return Sealer(list(dict.fromkeys(keys)))
+
+
+def _first_vault(config: Config) -> HashicorpOptions | None:
+    """How to reach HashiCorp Vault: as the first `[[vault]]` of that kind says."""
+    options = (one.options for one in config.acting.vaults)
+    return next((one for one in options if isinstance(one, HashicorpOptions)), None)
 
 
 def policy_of(config: Config) -> Policy:

@@ -6,6 +6,7 @@ it edited, its content is exchanged.
 
 from __future__ import annotations
 
+import base64
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -146,8 +147,6 @@ class MailInBox(_Held):
         message = self._corp.gmail.box(ANN).messages.get(place.record.rpartition("/")[2])
         if message is None or "INBOX" not in message["labelIds"]:
             return None
-        import base64
-
         body = base64.urlsafe_b64decode(message["payload"]["body"]["data"]).decode()
         return f"{body} {sorted(message['labelIds'])}"
 
@@ -205,9 +204,6 @@ class OthersMessage(OwnMessage):
 
     restores: Literal["same", "reposted"] = "reposted"
     author, actor = BOB, CAROL
-
-    def _message(self, place: Place) -> dict[str, Any]:
-        return self._corp.chat.messages[self._space][place.record]
 
 
 def _world(name: str, make: Callable[[str, Organisation], HeldPlace]) -> World:

@@ -20,6 +20,17 @@ GOOD = Rule(
 )
 ID = Requirement(name="id", pattern=r"\b(?P<secret>acid[0-9]{9})\b", forge="acid{digit:9}")
 OPEN = Request(url="http://api.acme.example/me")
+DONE = Answer(status=[200])
+
+
+def _sent(**request: object) -> dict[str, object]:
+    made = Request(**{"url": "https://api.acme.example/me", **request})  # type: ignore[arg-type]
+    return {"revoke": Revoke(request=made, done=DONE)}
+
+
+def _told(**where: str) -> dict[str, object]:
+    return {"verify": Verify(request=Request(url="https://api.acme.example/me"), live=DONE, dead=DONE, **where)}
+
 
 BROKEN = {
     "id without a provider": ({"id": "key"}, "error", "id-form", "id"),
@@ -55,6 +66,18 @@ BROKEN = {
         {"verify": Verify(request=OPEN, live=Answer(status=[200]), dead=Answer(status=[401]))},
         "error", "https-only", "verify",
     ),
+    "a host of one label": (_sent(url="https://localhost/me"), "error", "named-host", "revoke"),
+    "a domain of one label": (_sent(url="https://{secret}.example/me"), "error", "named-host", "revoke"),
+    "a user in the address": (_sent(url="https://ann@acme.example/me"), "error", "named-host", "revoke"),
+    "a placeholder in the domain": (_sent(url="https://api.{secret}.example/"), "error", "named-host", "revoke"),
+    "a placeholder that is never known": (_sent(form={"a": "{client}"}), "error", "known-placeholder", "revoke"),
+    "one in JSON": (_sent(json={"a": ["{client}"]}), "error", "known-placeholder", "revoke"),
+    "an id that nothing gives": (_sent(basic=("{id}", "{secret}")), "error", "known-placeholder", "revoke"),
+    "two bodies": (_sent(form={"a": "b"}, body="c"), "error", "one-body", "revoke"),
+    "a header of two lines": (_sent(headers={"A": "b\nC: d"}), "error", "header-form", "revoke"),
+    "a header without a name": (_sent(headers={"A b": "c"}), "error", "header-form", "revoke"),
+    "an identity that is no place": (_told(identity="user name"), "error", "place-form", "verify.identity"),
+    "scopes that are no place": (_told(scopes="header:"), "error", "place-form", "verify.scopes"),
     "revocation in the open": (
         {"revoke": Revoke(request=OPEN, done=Answer(status=[200]))},
         "error", "https-only", "revoke",

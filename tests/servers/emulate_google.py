@@ -116,9 +116,16 @@ class _Handler(BaseHTTPRequestHandler):
         if path.endswith("/profile"):
             self._send(200, json.dumps(self.server.gmail.profile()).encode())
             return
+        self._forward("GET", None)
+
+    def do_POST(self) -> None:
+        self._forward("POST", self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+    def _forward(self, method: str, body: bytes | None) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=30)
         try:
-            connection.request("GET", self.path, headers={"Authorization": self.headers.get("Authorization", "")})
+            kept = {name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers}
+            connection.request(method, self.path, body, kept)
             answer = connection.getresponse()
             self._send(answer.status, answer.read())
         finally:

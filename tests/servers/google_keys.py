@@ -42,10 +42,21 @@ def _document(name: str) -> dict[str, Any]:
     return schemas
 
 
+@lru_cache
+def _validator(document: str, schema: str) -> Any:
+    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{schema}", "$defs": _document(document)})
+
+
+@lru_cache
+def _private(number: int) -> rsa.RSAPrivateKey:
+    """A key that takes long to make, and may be the same in every test."""
+    return rsa.generate_private_key(65537, 2048)
+
+
 def held_to(document: str, schema: str, value: dict[str, Any]) -> Answer:
     """The answer, if it is one that the description knows."""
     try:
-        jsonschema.validate(value, {"$ref": f"#/$defs/{schema}", "$defs": _document(document)})
+        _validator(document, schema).validate(value)
     except jsonschema.ValidationError as error:
         return Answer(599, error.message.encode())
     return in_json(value)
@@ -110,6 +121,8 @@ class Key:
 class GoogleCloud:
     """The state. `after`: the next change takes effect, and the connection breaks."""
 
+    first: int = 0
+    """The number of its first key; two clouds with other numbers have other keys."""
     keys: list[Key] = field(default_factory=list)
     secrets: dict[str, list[bytes]] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -120,7 +133,7 @@ class GoogleCloud:
 
     def key(self, account: str) -> Key:
         """A new key of an account."""
-        private = rsa.generate_private_key(65537, 2048)
+        private = _private(self.first + len(self.keys))
         made = Key(f"{account}@acme.iam.gserviceaccount.com", f"{len(self.keys):040x}", private)
         self.keys.append(made)
         return made
@@ -183,9 +196,7 @@ class GoogleCloud:
                     known["publicKeyData"] = key.certificate
                 return held_to("iam.v1", "ServiceAccountKey", known)
             if path == f"{key.name}:disable" and seen.method == "POST":
-                jsonschema.validate(
-                    seen.json, {"$ref": "#/$defs/DisableServiceAccountKeyRequest", "$defs": _document("iam.v1")}
-                )
+                _validator("iam.v1", "DisableServiceAccountKeyRequest").validate(seen.json)
                 key.disabled = True
                 return self._done(f"disable {key.id}", in_json({}))
         return _error(404, "NOT_FOUND")
@@ -200,8 +211,7 @@ class GoogleCloud:
         parent, _, rest = path.partition("/secrets")
         if seen.method == "POST" and not rest:
             name = f"{parent}/secrets/{seen.query['secretId']}"
-            schema = {"$ref": "#/$defs/Secret", "$defs": _document("secretmanager.v1")}
-            jsonschema.validate(seen.json, schema)
+            _validator("secretmanager.v1", "Secret").validate(seen.json)
             if "replication" not in seen.json:
                 return _error(400, "INVALID_ARGUMENT")
             if name in self.secrets:

@@ -21,6 +21,7 @@ class Providers:
         self.authority = authority
         self.waits: list[float] = []
         self._made: list[Outbound] = []
+        self._plain: Outbound | None = None
         self.provider = Provider()
 
     def start(self) -> Provider:
@@ -32,10 +33,14 @@ class Providers:
         return self.provider
 
     def outbound(self, **options: Any) -> Outbound:
-        """A client that finds every host at the server."""
+        """A client that finds every host at the server; without options always the same one."""
+        if not options and self._plain is not None:
+            return self._plain
         chosen = {"allow_private": (*HOSTS, *MORE), "ca_file": str(self.authority.file), "per_minute": 0, **options}
         made = Outbound(OutboundOptions(**chosen), resolve=self.server.resolve, wait=self._wait)
         self._made.append(made)
+        if not options:
+            self._plain = made
         return made
 
     def close(self) -> None:

@@ -78,7 +78,6 @@ class FileHolding:
             parents=tuple(words(spot.file, "parents")),
             permissions=tuple(given),
             drive=drive,
-            inherited=inherits,
             move=bool(drive) or inherits or self._options.mode == "move",
         )
         called = covered(text(spot.file, "name"), secrets) or spot.id
@@ -170,11 +169,15 @@ class FileHolding:
             raise ChangedError("somebody shared the file anew", place=name)
         for one in held:
             sharing.take(self._actor, sealed.user, sealed.id, one)
-        file = self._there(sealed, name)
-        if sealed.move and tuple(words(file, "parents")) == sealed.parents:
+        parents = tuple(words(self._there(sealed, name), "parents"))
+        if sealed.move and (parents == sealed.parents or self._inherits(sealed)):
             target = self._options.folder if sealed.drive else self._own_folder(sealed.user)
-            if (target,) != sealed.parents:
-                self._move(sealed, target, sealed.parents)
+            if (target,) != parents:
+                self._move(sealed, target, parents)
+
+    def _inherits(self, sealed: SealedFile) -> bool:
+        """Whether it still lies where others read it."""
+        return bool(sharing.inherited(sharing.listed(self._actor, sealed.user, sealed.id), sealed.drive))
 
     def _move(self, sealed: SealedFile, target: str, start: Sequence[str]) -> None:
         def done() -> bool:
@@ -314,6 +317,8 @@ class FileHolding:
 
     def _released(self, sealed: SealedFile, lost: Sequence[str]) -> Receipt:
         held = sharing.direct(sharing.listed(self._actor, sealed.user, sealed.id))
+        there = {sharing.grantee(one) for one in held}
+        lost = lost or [sharing.named(one) for one in sealed.permissions if sharing.grantee(one) not in there]
         note = f"{_many(len(sealed.permissions), 'permission')} given again, without a mail to anybody"
         if sealed.move:
             note += "; moved back to where it was"

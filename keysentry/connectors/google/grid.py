@@ -18,6 +18,7 @@ from keysentry.connectors.google.sealed import Cell
 from keysentry.connectors.google.sheets import quoted, rows
 from keysentry.connectors.google.workbook import Cell as ReadCell
 from keysentry.connectors.google.workbook import Sheet
+from keysentry.errors import ChangedError, InputError
 from keysentry.extraction.formats.sheets.address import address
 
 RANGES: Final = 40
@@ -71,10 +72,13 @@ class Grid:
         return found
 
     def cells(self) -> Iterator[Found]:
-        """Every cell that is not empty. Raises `SourceError`, and `InputError` if a sheet is gone meanwhile."""
+        """Every cell that is not empty. Raises `SourceError`; `ChangedError` if a sheet went meanwhile."""
         for id, sheet in self.sheets().items():
-            for row in rows(self._actor, self._user, self._id, sheet):
-                yield from (Found(id, sheet.title, cell) for cell in row)
+            try:
+                for row in rows(self._actor, self._user, self._id, sheet):
+                    yield from (Found(id, sheet.title, cell) for cell in row)
+            except InputError as error:
+                raise ChangedError(f"a sheet cannot be read: {error.reason}", place=self._id) from None
 
     def read(self, places: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int, int], Seen]:
         """Cells as they are; those that are not there any more are left out. Raises `SourceError`."""

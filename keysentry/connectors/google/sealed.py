@@ -16,8 +16,8 @@ Fields = dict[str, Any]
 class SealedFile(msgspec.Struct, frozen=True, tag="file"):
     """A file of Drive: whose it is and in which shared drive, where it lay, and who could read it.
 
-    `permissions` are those given to the file itself; `inherited` says that it has others from where it lies, `move`
-    that it must go from there. `user` is whom we act for, `mark` names the hold.
+    `permissions` are those given to the file itself; `move` says that it must go from where it lies, because it
+    inherits others there, or is to be moved anyway. `user` is whom we act for, `mark` names the hold.
     """
 
     user: str
@@ -26,7 +26,6 @@ class SealedFile(msgspec.Struct, frozen=True, tag="file"):
     parents: tuple[str, ...]
     permissions: tuple[Fields, ...]
     drive: str = ""
-    inherited: bool = False
     move: bool = False
 
 

@@ -232,7 +232,8 @@ class S3Holder:
         state = source[1]
         target = {"Bucket": to[0], "Key": to[1], **self._payer}
         conditions = {name: more[name] for name in ("IfMatch", "IfNoneMatch") if name in more}
-        self._abort_uploads(to, like.title)
+        if not conditions:  # into the quarantine, where every upload is ours; elsewhere one may be somebody's
+            self._abort_uploads(to, like.title)
         tags = self._call(
             lambda s3: s3.get_object_tagging(**named, **self._payer), like.title, "s3:GetObjectTagging"
         ).get("TagSet")
@@ -259,7 +260,8 @@ class S3Holder:
             asks = {**target, "UploadId": upload, "MultipartUpload": {"Parts": parts}, **conditions}
             self._call(lambda s3: s3.complete_multipart_upload(**asks), like.title, _COPYING)
         except (ChangedError, GoneError, AccessError, InputError):
-            self._abort_uploads(to, like.title)
+            asks = {**target, "UploadId": upload}
+            self._call(partial(_abort, asks), like.title, "s3:AbortMultipartUpload")
             raise
 
     def _abort_uploads(self, to: tuple[str, str], title: str) -> None:
@@ -269,8 +271,7 @@ class S3Holder:
             "s3:ListBucketMultipartUploads",
         )
         for one in found.get("Uploads") or ():
-            # In people's buckets, an upload under the same key may be theirs: only those in the quarantine are ours.
-            if one["Key"] == to[1] and to[1].rpartition("/")[2].isdigit():
+            if one["Key"] == to[1]:
                 asks = {"Bucket": to[0], "Key": to[1], "UploadId": one["UploadId"], **self._payer}
                 self._call(partial(_abort, asks), title, "s3:AbortMultipartUpload")
 

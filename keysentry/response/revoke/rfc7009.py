@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from typing import ClassVar, Literal
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from keysentry.errors import AccessError, ConfigError, InputError, SourceError
 from keysentry.model.action import Credential, Receipt
@@ -94,7 +94,9 @@ class Rfc7009Revoker:
         elif options.client_secret is not None and options.auth == "post":
             form |= {"client_id": options.client_id, "client_secret": options.client_secret.reveal()}
         elif options.client_secret is not None:
-            pair = f"{quote_plus(options.client_id)}:{quote_plus(options.client_secret.reveal())}"
+            # Section 2.3.1 wants both encoded as in a form. A blank is %20, since some servers leave + as it is.
+            name, password = (quote(one, safe="") for one in (options.client_id, options.client_secret.reveal()))
+            pair = f"{name}:{password}"
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         host = urlsplit(url).hostname or ""
         return Outgoing(

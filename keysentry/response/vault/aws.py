@@ -83,11 +83,10 @@ class AwsVault:
         if before is not None and before[0] == secret:
             return kept_already(self.reference(path), {"version": before[1]})
         token = _token(whole, secret)
-        try:
-            self._put(whole, secret, token) if before else self._create(whole, secret, token, facts)
-        except InputError as error:
-            advice = "it may be scheduled for deletion: restore it, or choose another prefix"
-            raise InputError(error.reason, place=self.name, advice=advice) from None
+        if before is None:
+            self._create(whole, secret, token, facts)
+        else:
+            self._put(whole, secret, token)
         after = self._read(whole)
         if after is None or after[0] != secret:
             raise ChangedError("what was kept is not what is read back", place=self.name, advice="look at the entry")
@@ -131,7 +130,12 @@ class AwsVault:
         )
 
     def _call(self, operation: Callable[[Any], Any], needs: str) -> Any:
-        return self._clients.call("secretsmanager", operation, f"secretsmanager:{needs}")
+        try:
+            return self._clients.call("secretsmanager", operation, f"secretsmanager:{needs}")
+        except InputError as error:
+            refused = error
+        advice = "if it is scheduled for deletion, restore it or choose another prefix"
+        raise InputError(refused.reason, place=self.name, advice=advice)
 
 
 def _value(secret: Sensitive) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class VaultOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def path(self, path: str) -> str:
         """Where a secret is kept. Raises `InputError` for a path that could lead elsewhere."""
         whole = f"{self.prefix.strip('/')}/{path}".strip("/")
-        if not _PATH.fullmatch(whole) or any(part in (".", "..") for part in whole.split("/")):
+        parts = whole.split("/")
+        if not _PATH.fullmatch(path) or not _PATH.fullmatch(whole) or any(set(part) == {"."} for part in parts):
             raise InputError(f"a secret cannot be kept under {whole!r}", place=self.name)
         return whole
 

@@ -168,7 +168,7 @@ class HashicorpVault:
     def _call(self, operation: Callable[[Any], T], needs: str, path: str, again: bool = True) -> T:
         """What an operation on the engine gives. An AppRole whose token has expired logs in once more."""
         try:
-            import hvac.exceptions as faults
+            import hvac.exceptions as faults  # before `quiet`, which must know its loggers
             import requests
         except ImportError:
             raise MissingExtraError("HashiCorp Vault", "vault") from None

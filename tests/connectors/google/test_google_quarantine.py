@@ -11,7 +11,6 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,10 @@ from keysentry.errors import (
     UnclearError,
 )
 from keysentry.model.action import Original, Place, Receipt
-from keysentry.model.location import Step
+from keysentry.model.finding import Skipped
+from keysentry.model.location import Location, Step
 from keysentry.model.sensitive import Sensitive
+from keysentry.scan import Scanner
 from tests.connectors.google.acting_bench import (
     ANN,
     BOB,
@@ -51,7 +52,7 @@ from tests.connectors.google.acting_bench import (
     secret,
     told,
 )
-from tests.connectors.google.worlds import SHEET
+from tests.connectors.google.worlds import SHEET, mail
 
 pytestmark = pytest.mark.xdist_group("google")
 
@@ -209,6 +210,22 @@ class TestMoving:
         done = release(corp, place, original, receipt)
         assert corp.drive.files[id]["parents"] == [f"root-{ANN}"] and corp.drive.readers(id) == {ANN, CAROL}
         assert "its folder, which is gone" in done.note
+
+    def test_a_file_that_somebody_puts_elsewhere_while_it_is_being_held(self, corp: Organisation) -> None:
+        token, shared, other = secret(), corp.folder(), corp.folder("Other")
+        for folder, reader in ((shared, BOB), (other, EVE)):
+            corp.drive.give(folder, "user", reader)
+        id = leaked(corp, token, parent=shared)
+        place = corp.file_place(id)
+        with corp.quarantine() as quarantine:
+            original = quarantine.inspect(place, [token])
+            with corp.server.stop(2, before=True), pytest.raises(SourceError):
+                quarantine.hold(place, original, [token], PLACEHOLDER)
+        corp.drive.files[id]["parents"] = [other]
+        receipt = held(corp, place, original)
+        assert receipt is not None and corp.drive.readers(id) == {ANN}
+        release(corp, place, original, receipt)
+        assert corp.drive.readers(id) == {ANN, BOB}
 
     def test_a_file_of_a_shared_drive_goes_into_the_quarantine_drive(self, corp: Organisation) -> None:
         corp.shared_drives()
@@ -391,11 +408,64 @@ class TestWhoActs:
         assert "https://www.googleapis.com/auth/drive " in caught.value.advice and not corp.effects
 
 
-CHANGING: dict[str, Callable[[Organisation, Sensitive], str]] = {
-    "drive.files.update": leaked,
-    "drive.permissions.delete": leaked,
-    "drive.permissions.create": leaked,
-}
+class TestStory:
+    """From what the scanner finds to what is held: places are those of findings."""
+
+    def test_what_is_found_is_held_and_put_back(self, corp: Organisation) -> None:
+        tokens = [secret(number) for number in range(6)]
+        words = [one.reveal() for one in tokens]
+        corp.drive.give(leaked(corp, tokens[0]), "anyone")
+        sheet = corp.file(b"", "Accounts", kind=SHEET)
+        cells = {
+            (0, 0): {"userEnteredValue": {"stringValue": "Token"}},
+            (6, 1): {"userEnteredValue": {"stringValue": words[1]}, "note": f"or {words[2]}"},
+            (7, 1): {"userEnteredValue": {"formulaValue": f'=CONCATENATE("{words[3]}")'}},
+        }
+        corp.sheets.add(sheet, "Keys!", cells, hidden=True)
+        corp.gmail.receive(ANN, mail(f"here: {words[4]}"))
+        corp.chat.says(corp.chat.space("AAA", "Operations", ANN), ANN, f"use {words[5]}")
+        found = self.scan(corp)
+        assert set(found) == set(words)
+        records: dict[str, list[str]] = {}
+        for value, (record, _) in found.items():
+            records.setdefault(record, []).append(value)
+        assert len(records) == 4
+        holds = []
+        for record, values in records.items():
+            location = found[values[0]][1]
+            place = Place(
+                source="corp",
+                platform="google",
+                unit=record.rpartition("/")[0] if "/messages/" not in record else "space:spaces/AAA",
+                record=record,
+                uri=location.uri,
+                route=location.route,
+                time=location.time,
+                author=location.author,
+                author_id=location.author_id,
+            )
+            holds.append((place, *hold(corp, place, *map(Sensitive, values), mail="trash")))
+        assert set(self.scan(corp)) == {words[0]}, "the owner's own file is still hers"
+        for place, original, receipt in holds:
+            release(corp, place, original, receipt, mail="trash")
+        assert set(self.scan(corp)) == set(words)
+
+    @staticmethod
+    def scan(corp: Organisation) -> dict[str, tuple[str, Location]]:
+        """Secrets with their records and places."""
+        source = corp.source()
+        found = {}
+        for unit in source.units():
+            assert not isinstance(unit, Skipped)
+            records = (one.record for one in source.records(unit, None) if one.record is not None)
+            for record, finding in Scanner().scan_records(records, []):
+                assert record is not None
+                found[finding.secret.reveal()] = (getattr(record, "id", str(record)), finding.location)
+        source.close()
+        return found
+
+
+CHANGING = ("drive.files.update", "drive.permissions.delete", "drive.permissions.create")
 
 
 def cycle(corp: Organisation, place: Place, token: Sensitive) -> tuple[Original, Receipt]:

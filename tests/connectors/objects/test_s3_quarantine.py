@@ -296,3 +296,17 @@ def test_options_are_checked() -> None:
     open_quarantine(Options(source="lake", quarantine="acme/held"), prefixed).close()
     with pytest.raises(ConfigError, match="belong together"):
         open_quarantine(Options(source="lake", quarantine="x", access_key_id=SECRET), apart)
+
+
+def test_somebodys_upload_under_the_same_key_goes_on_through_a_release(hold: S3Hold) -> None:
+    data = DATA + bytes(6 << 20)
+    client, names = hold.bench.client, {"Bucket": hold.bench.bucket, "Key": "docs/7"}
+    hold.bench.put("docs/7", data)
+    place = hold.place("docs/7")
+    sizes = {"largest": 5 << 20, "part": 5 << 20}
+    original = hold.open(**sizes).inspect(place, [SECRET])
+    receipt = hold.open(**sizes).hold(place, original, [SECRET], TEXT)
+    theirs = client.create_multipart_upload(**names)["UploadId"]
+    hold.open(**sizes).release(place, original, receipt)
+    assert hold.get("docs/7") == data
+    assert [one["UploadId"] for one in client.list_multipart_uploads(Bucket=hold.bench.bucket)["Uploads"]] == [theirs]

@@ -73,7 +73,7 @@ def test_after_an_interruption_nothing_is_done_twice(cloud: GoogleCloud, tools: 
 
 
 def test_a_key_of_others_is_left_alone(cloud: GoogleCloud, tools: Tools) -> None:
-    other = GoogleCloud().key("alpha")
+    other = GoogleCloud(first=10).key("alpha")
     cloud.key("alpha")
     with pytest.raises(InputError) as caught:
         revoker(cloud, tools).revoke(found(other), KEY)
