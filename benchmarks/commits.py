@@ -3,8 +3,8 @@
     python -m benchmarks.commits memory|sqlite|postgresql FINDINGS BATCH
 
 The findings are made beforehand; the time is that of the commits alone, each of which is durable when it returns. The
-PostgreSQL is the tests' own server, with its settings as they are but for `fsync`, which is on. Prints seconds, findings,
-and what a look into the store shows afterwards.
+PostgreSQL is the tests' own server, with its settings as they are but for `fsync`, which is on. Prints seconds,
+findings, and what a look into the store shows afterwards.
 """
 
 from __future__ import annotations

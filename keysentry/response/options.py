@@ -14,7 +14,8 @@ class ResponseOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     `seal_key`: 32 bytes in hexadecimal or base64; what is found is kept sealed with it, and without it nothing can be
     held, released or revoked. `old_seal_keys`: earlier ones, until `keysentry store rotate-key` has ended.
-    `seal_key_service`: where the key comes from instead: `aws-kms:BASE64` (an encrypted data key) or `vault:PATH#FIELD`. `workers`: how many
+    `seal_key_service`: where the key comes from instead: `aws-kms:BASE64` (an encrypted data key) or
+    `vault:PATH#FIELD`. `workers`: how many
     actions at a time. `lease`: seconds that a worker has an action to itself unless it renews that. `attempts`: how
     often an action is tried before it needs a person. `longest_backoff`: seconds between two tries, at most. `poll`:
     seconds between two looks for actions that other processes filed. `contact`: whom people can ask, as notices and
