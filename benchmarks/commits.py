@@ -77,7 +77,7 @@ def _finding(rng: random.Random) -> Finding:
     )
 
 
-def hold(appearances: Sequence[Appearance], now: float) -> list[Action]:
+def hold(appearances: Sequence[Appearance], time: float) -> list[Action]:
     """A planner that asks for every message to be held."""
     return [
         Action(
@@ -90,10 +90,10 @@ def hold(appearances: Sequence[Appearance], now: float) -> list[Action]:
             playbook="credentials",
             round=one.incident.regressions,
             actor="playbook:credentials",
-            created=now,
-            updated=now,
-            due_from=now,
-            due_by=now + 300.0,
+            created=time,
+            updated=time,
+            due_from=time,
+            due_by=time + 300.0,
         )
         for one in appearances
     ]

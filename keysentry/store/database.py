@@ -49,7 +49,7 @@ class Database(Protocol):
     def put(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], conflict: str) -> None:
         """Insert rows, whose values are in the order of the table's columns and as the driver takes them.
 
-        `conflict` says what happens to those whose key is there (`ON CONFLICT ...`; empty: they are refused).
+        `conflict` says what happens to those whose key is there (`ON CONFLICT ...`); empty: there are none.
         """
         ...
 

@@ -240,10 +240,10 @@ class MemoryBooks:
                 if tables.occurrences[id].gone is None:
                     tables.occurrences[id].gone = time
         rows, tables.head = audit.append(self._audit_key, tables.head, writes.events)
-        for row, draft in zip(rows, writes.events, strict=True):
-            tables.events.append(row.event())
+        for told, draft in zip(rows, writes.events, strict=True):
+            tables.events.append(told.event())
             for incident in draft.also:
-                tables.events_of[incident].add(row.number)
+                tables.events_of[incident].add(told.number)
         return rows
 
     def put_incident(self, row: IncidentRow) -> None:

@@ -23,7 +23,7 @@ import msgspec
 from sqlalchemy import Connection, Table, create_engine, func, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from keysentry.errors import HeldError, StoreError
 from keysentry.store.database import Holder, this_process
@@ -32,6 +32,7 @@ from keysentry.store.tables import holders
 
 _ADVICE = "each source has one reader; stop that process, or give the source to it alone"
 _SETTINGS = "-c lock_timeout=60s"
+_MANY = 20
 _CONNECTING: dict[str, object] = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -80,8 +81,11 @@ class PostgresDatabase:
         return postgresql.insert(table)
 
     def put(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], conflict: str) -> None:
-        """See `Database`."""
+        """See `Database`. Many rows of which none is there yet are copied, which is several times as fast."""
         names = ", ".join(f'"{column.name}"' for column in table.c)
+        if not conflict and len(rows) >= _MANY:
+            _copy(connection, f"COPY {table.name} ({names}) FROM STDIN", rows)
+            return
         marks = ", ".join(["%s"] * len(table.c))
         statement = f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}"  # noqa: S608  names of ours
         connection.exec_driver_sql(statement, list(rows))
@@ -207,6 +211,23 @@ class _Hold:
         if note is None:
             return HeldError("another process holds it", place=self._source, advice=_ADVICE)
         return msgspec.json.decode(note, type=Holder).refusal(self._source, _ADVICE)
+
+
+def _copy(connection: Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Copy rows into a table. The driver does this itself, so its errors are given the form of the others here."""
+    import psycopg
+
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    try:
+        with raw.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:
+        lost = raw.closed
+        if lost:
+            connection.invalidate(error)
+        raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=lost) from error
 
 
 def _number(*words: str) -> int:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, case, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+)
 
 from keysentry.model.incident import Incident, Occurrence, Unread
+from keysentry.store import exact
 from keysentry.store.base import IncidentQuery
 from keysentry.store.rows import (
     IncidentRow,
@@ -21,11 +37,11 @@ from keysentry.store.rows import (
     unread_of,
 )
 from keysentry.store.settle import Known, Slot
-from keysentry.store.tables import incidents, occurrences, records, unread
+from keysentry.store.tables import incidents, occurrences, records, refused, stored, unread
 
 T = TypeVar("T")
-_KEYS = 500
-"""How many keys a statement asks for at once (SQLite before 3.32 takes 999 values)."""
+_KEYS = 5000
+"""How many keys a statement asks for at once."""
 PAIRS = 200
 """How many, where each comes with another one."""
 
@@ -43,6 +59,16 @@ def chunks(keys: Iterable[T], size: int = _KEYS) -> Iterator[list[T]]:
     rest = iter(keys)
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+def among(connection: Connection, column: ColumnElement[str], keys: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a column has one of some keys: they are one value of the statement, which so is the same for all."""
+    if refused("".join(keys)):
+        keys = list(map(stored, keys))
+    if connection.dialect.name == "sqlite":
+        each = func.json_each(bindparam(None, exact.encode(keys).decode(), Text)).table_valued("value")
+        return column.in_(select(each.c.value))
+    return column == any_(bindparam(None, list(keys), ARRAY(Text)))
 
 
 class SqlLedger:
@@ -69,7 +95,11 @@ class SqlLedger:
         for passes in chunks(scans.items(), PAIRS):
             of_pass = tuple_(table.record_id, table.scan).in_(passes)
             for chunk in chunks(incidents):
-                query = select(*place, func.count()).where(of_pass, table.incident.in_(chunk)).group_by(*place)
+                query = (
+                    select(*place, func.count())
+                    .where(of_pass, among(self._connection, table.incident, chunk))
+                    .group_by(*place)
+                )
                 for scan, incident, part, count in self._connection.execute(query):
                     counts[scan, incident, part] = count
         return counts
@@ -80,13 +110,13 @@ class SqlLedger:
         known: dict[str, Known] = {}
         for chunk in chunks(ids):
             query = select(table.id, table.scan, table.gone, table.first_seen, table.last_seen)
-            for id, *rest in self._connection.execute(query.where(table.id.in_(chunk))):
+            for id, *rest in self._connection.execute(query.where(among(self._connection, table.id, chunk))):
                 known[id] = Known(*rest)
         return known
 
     def _rows(self, table: Table, kind: type[T], column: ColumnElement[str], keys: Collection[str]) -> Iterator[T]:
         for chunk in chunks(keys):
-            for row in self._connection.execute(select(*table.c).where(column.in_(chunk))):
+            for row in self._connection.execute(select(*table.c).where(among(self._connection, column, chunk))):
                 yield _struct(kind, row)
 
 

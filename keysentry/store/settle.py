@@ -91,7 +91,7 @@ class Ledger(Protocol):
 class Change(msgspec.Struct, kw_only=True):
     """What a store has to write, as rows that replace those with the same id.
 
-    `ended` holds, for each known record of which a pass ended, that pass and those after it: after the rows are
+    `inserted` are the keys of the rows that are not there yet. `ended` holds, for each known record of which a pass ended, that pass and those after it: after the rows are
     written, every other occurrence of the record that is still there is gone at `time`. `events` are for the audit
     trail, `news` are the occurrences that a planner is told of.
     """
@@ -100,6 +100,7 @@ class Change(msgspec.Struct, kw_only=True):
     incidents: list[IncidentRow] = []
     records: list[RecordRow] = []
     occurrences: list[OccurrenceRow] = []
+    inserted: set[str] = set()
     ended: dict[str, set[str]] = {}
     unread: list[UnreadRow] = []
     cursors: list[CursorRow] = []
@@ -165,10 +166,11 @@ class _Tracked:
     `seen` is the sighting and the finding that it was last in; `appeared` whether it is news for a planner.
     """
 
-    __slots__ = ("appeared", "known", "row", "seen")
+    __slots__ = ("appeared", "fresh", "known", "row", "seen")
 
     def __init__(self, known: Known | None) -> None:
         self.known = known
+        self.fresh = known is None
         self.row: OccurrenceRow | None = None
         self.seen: tuple[Seen, Finding] | None = None
         self.appeared = False
@@ -223,6 +225,8 @@ class _Settling:
         tracked = [tracked for of_record in self._tracked.values() for tracked in of_record.values()]
         change.occurrences = [self._sealed(one.row, one.seen) for one in tracked if one.row and one.seen]
         change.ended = {id: scans for id, scans in change.ended.items() if id in stored}
+        change.inserted = {*change.new, *(row.id for row in change.records if row.id not in stored)}
+        change.inserted.update(one.row.id for one in tracked if one.row and one.fresh)
         change.events = self._events()
         change.news = [
             (self._incidents[one.seen[1].fingerprint], one.row)

@@ -223,9 +223,13 @@ class _Tables:
 
     def write(self, connection: Connection, change: Change) -> int:
         """Write a change; how many occurrences the end of passes made gone."""
-        self._incidents.put(connection, change.incidents)
-        self._records.put(connection, change.records)
-        self._occurrences.put(connection, change.occurrences)
+        for writer, rows in (
+            (self._incidents, change.incidents),
+            (self._records, change.records),
+            (self._occurrences, change.occurrences),
+        ):
+            writer.put(connection, (row for row in rows if row.id in change.inserted), new=True)
+            writer.put(connection, (row for row in rows if row.id not in change.inserted))
         gone = sum(_end(connection, change, ended) for ended in chunks(change.ended, PAIRS))
         if change.unread:
             connection.execute(self._noting, [asdict(row) for row in change.unread])

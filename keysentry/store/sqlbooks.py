@@ -13,7 +13,7 @@ from keysentry.store import audit, leases
 from keysentry.store.audit import Draft, EventRow, Head
 from keysentry.store.base import ActionQuery
 from keysentry.store.outbox import Drawer, HoldRow, Placed, ReceiptRow, Task, Writes, order
-from keysentry.store.reading import SqlLedger, chunks
+from keysentry.store.reading import SqlLedger, among, chunks
 from keysentry.store.rows import IncidentRow, OccurrenceRow
 from keysentry.store.schema import HEAD_OF_TRAIL
 from keysentry.store.tables import (
@@ -59,8 +59,8 @@ class Writers:
         self.holds = Writer(database, holds, take=hold_values)
         self.receipts = Writer(database, receipts, take=tuple)
         self.revoked = Writer(database, revoked, "keep", take=tuple)
-        self.events = Writer(database, events, "fail", take=tuple)
-        self.shares = Writer(database, event_incidents, "keep", take=tuple)
+        self.events = Writer(database, events, take=tuple)
+        self.shares = Writer(database, event_incidents, take=tuple)
         self.meta = Writer(database, meta, take=tuple)
 
 
@@ -92,7 +92,7 @@ class SqlBooks(SqlLedger):
         """See `Books`."""
         found: dict[str, Task] = {}
         for chunk in chunks(incidents):
-            own = select(action_incidents.c.action).where(action_incidents.c.incident.in_(chunk))
+            own = select(action_incidents.c.action).where(among(self._connection, action_incidents.c.incident, chunk))
             for row in self._connection.execute(select(*actions.c).where(actions.c.id.in_(own))):
                 found[row.id] = task_of(row)
         return list(found.values())
@@ -113,7 +113,7 @@ class SqlBooks(SqlLedger):
 
     def task_ids_like(self, beginning: str) -> list[str]:
         """See `Books`."""
-        like = actions.c.id.between(beginning, f"{beginning}\x7f")
+        like = (actions.c.id >= beginning) & (actions.c.id <= f"{beginning}\x7f")
         return list(self._connection.scalars(select(actions.c.id).where(like).order_by(actions.c.id).limit(2)))
 
     # Holds, receipts, sealed values.
@@ -205,10 +205,11 @@ class SqlBooks(SqlLedger):
     def write(self, writes: Writes) -> list[EventRow]:
         """See `Books`."""
         writers, connection = self._writers, self._connection
-        tasks = writes.filed + writes.tasks
         writers.incidents.put(connection, writes.incidents)
-        writers.actions.put(connection, tasks)
-        writers.links.put(connection, (link for task in tasks for link in link_values(task)))
+        writers.actions.put(connection, writes.filed, new=True)
+        writers.links.put(connection, (link for task in writes.filed for link in link_values(task)), new=True)
+        writers.actions.put(connection, writes.tasks)
+        writers.links.put(connection, (link for task in writes.tasks for link in link_values(task)))
         writers.holds.put(connection, writes.kept)
         for placed in writes.placed:
             self._place(placed)
@@ -235,9 +236,9 @@ class SqlBooks(SqlLedger):
         if head is None:
             head, drafts = self._last(), [audit.lost(drafts[0].time), *drafts]
         told, head = audit.append(self._audit_key, head, drafts)
-        self._writers.events.put(self._connection, told)
+        self._writers.events.put(self._connection, told, new=True)
         shares = [(id, row.number) for row, draft in zip(told, drafts, strict=True) for id in draft.also]
-        self._writers.shares.put(self._connection, shares)
+        self._writers.shares.put(self._connection, shares, new=True)
         self._writers.meta.put(self._connection, [(HEAD_OF_TRAIL, audit.write_head(self._audit_key, head))])
         return told, head
 
@@ -258,8 +259,10 @@ class SqlBooks(SqlLedger):
         """What the rows with some keys are, by their keys."""
         (key,) = table.primary_key
         query = select(*(columns or table.c))
-        rows = (row for chunk in chunks(keys) for row in self._connection.execute(query.where(key.in_(chunk))))
-        return dict(map(pair, rows))
+        found: dict[str, T] = {}
+        for chunk in chunks(keys):
+            found.update(map(pair, self._connection.execute(query.where(among(self._connection, key, chunk)))))
+        return found
 
 
 def _drawer(drawer: Drawer) -> tuple[Column[str], Column[bytes]]:

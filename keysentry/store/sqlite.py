@@ -118,6 +118,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA cache_size=-65536")  # rows are known by digests, so they are written everywhere
+        connection.execute("PRAGMA wal_autocheckpoint=8000")
         connection.execute("PRAGMA fullfsync=ON")  # macOS: through the drive's own cache as well
         _write_ahead(connection)
     except BaseException:

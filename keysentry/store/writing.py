@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, Table
 
@@ -25,16 +25,16 @@ Values = tuple[Any, ...]
 class Writer:
     """Puts rows into one table.
 
-    `instead` says what happens to a row whose key is there already: `replace` all of it but its key; `keep` what is
-    there; `fail`. `coalesce` names columns whose value stays where the new row has none. `take` gives the values of a
-    row in the order of the table's columns; without it a row has attributes with their names.
+    `instead` says what happens to a row whose key is there already: `replace` all of it but its key, or `keep` what is
+    there. `coalesce` names columns whose value stays where the new row has none. `take` gives the values of a row in the
+    order of the table's columns; without it a row has attributes with their names.
     """
 
     def __init__(
         self,
         database: Database,
         table: Table,
-        instead: str = "replace",
+        instead: Literal["replace", "keep"] = "replace",
         *,
         coalesce: Sequence[str] = (),
         take: Callable[[Any], Values] | None = None,
@@ -49,8 +49,8 @@ class Writer:
         self._read = itemgetter(*self._texts, *self._texts[:1]) if self._texts else tuple
         self._conflict = _conflict(table, instead, coalesce)
 
-    def put(self, connection: Connection, rows: Iterable[Any]) -> None:
-        """Write rows, each of another key."""
+    def put(self, connection: Connection, rows: Iterable[Any], *, new: bool = False) -> None:
+        """Write rows, each of another key. `new`: none of them is there yet, and nobody else can write one now."""
         values = list(map(self._take, rows))
         if not values:
             return
@@ -58,7 +58,7 @@ class Writer:
             values = [(*row[:at], exact.encode(row[at]).decode(), *row[at + 1 :]) for row in values]
         if self._texts and refused("".join(chain.from_iterable(map(self._read, values)))):
             values = [self._stored(row) for row in values]
-        self._database.put(connection, self._table, values, self._conflict)
+        self._database.put(connection, self._table, values, "" if new else self._conflict)
 
     def _stored(self, row: Values) -> Values:
         """A row with texts that the database takes."""
@@ -70,8 +70,6 @@ class Writer:
 
 def _conflict(table: Table, instead: str, coalesce: Sequence[str]) -> str:
     """What follows the values of an `INSERT`, the same for SQLite and PostgreSQL."""
-    if instead == "fail":
-        return ""
     keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
     if instead == "keep":
         return f" ON CONFLICT ({keys}) DO NOTHING"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -12,38 +10,15 @@ import pytest
 from keysentry.errors import HeldError, StoreError
 from keysentry.model.cursor import Cursor
 from keysentry.model.finding import Severity
-from keysentry.model.incident import Incident, SourceStatus
+from keysentry.model.incident import SourceStatus
 from keysentry.model.lifecycle import State
 from keysentry.model.location import Exposure
 from keysentry.model.sensitive import Sensitive
-from keysentry.store import open_store
 from keysentry.store.base import IncidentQuery, Store
-from tests.servers.postgres import postgres, postgres_url
-from tests.store.making import KEY, batch, dump, forged, found, sighting
+from tests.store.kinds import postgres, postgres_url, store, store_url
+from tests.store.making import batch, dump, forged, found, only, sighting
 
-__all__ = ["postgres", "postgres_url"]
-
-KINDS = ["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.xdist_group("postgres"))]
-
-
-@pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """An empty store of each kind."""
-    urls: dict[str, Callable[[], str]] = {
-        "memory": lambda: "memory:",
-        "sqlite": lambda: f"sqlite:///{tmp_path}/store.db",
-        "postgresql": lambda: str(request.getfixturevalue("postgres_url")),
-    }
-    store = open_store(urls[request.param](), key=KEY)
-    yield store
-    store.close()
-
-
-def only(store: Store) -> Incident:
-    """The one incident that there is."""
-    (incident,) = store.incidents()
-    return incident
-
+__all__ = ["postgres", "postgres_url", "store", "store_url"]
 
 # What a commit stores.
 

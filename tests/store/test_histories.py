@@ -19,8 +19,11 @@ from keysentry.model.cursor import Cursor
 from keysentry.model.incident import Batch, Sighting
 from keysentry.model.lifecycle import State, may_move
 from keysentry.store import open_store
+from keysentry.store.audit import Head, write_head
 from keysentry.store.base import Store
-from keysentry.store.tables import metadata
+from keysentry.store.schema import HEAD_OF_TRAIL
+from keysentry.store.sealed import Seals
+from keysentry.store.tables import meta, metadata
 from tests.servers.postgres import postgres, postgres_url
 from tests.store.making import KEY, batch, dump, found, sighting
 
@@ -75,6 +78,8 @@ class Stores(NamedTuple):
             for table in reversed(metadata.sorted_tables):
                 if table.name != "meta":
                     connection.execute(table.delete())
+            empty = write_head(Seals(KEY).audit, Head())
+            connection.execute(meta.update().where(meta.c.name == HEAD_OF_TRAIL).values(value=empty))
         engine.dispose()
         return store
 
