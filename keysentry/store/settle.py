@@ -91,9 +91,9 @@ class Ledger(Protocol):
 class Change(msgspec.Struct, kw_only=True):
     """What a store has to write, as rows that replace those with the same id.
 
-    `inserted` are the keys of the rows that are not there yet. `ended` holds, for each known record of which a pass ended, that pass and those after it: after the rows are
-    written, every other occurrence of the record that is still there is gone at `time`. `events` are for the audit
-    trail, `news` are the occurrences that a planner is told of.
+    `inserted` are the keys of the rows that are not there yet. `ended` holds, for each known record of which a pass
+    ended, that pass and those after it: after the rows are written, every other occurrence of the record that is still
+    there is gone at `time`. `events` are for the audit trail, `news` are the occurrences that a planner is told of.
     """
 
     time: float
