@@ -26,8 +26,8 @@ class Writer:
     """Puts rows into one table.
 
     `instead` says what happens to a row whose key is there already: `replace` all of it but its key, or `keep` what is
-    there. `coalesce` names columns whose value stays where the new row has none. `take` gives the values of a row in the
-    order of the table's columns; without it a row has attributes with their names.
+    there. `coalesce` names columns whose value stays where the new row has none. `take` gives the values of a row in
+    the order of the table's columns; without it a row has attributes with their names.
     """
 
     def __init__(
