@@ -1,6 +1,6 @@
 """Killed at every point of an incident's story, and started again: the same end, nothing lost, nothing twice.
 
-By default at every ninth point; with KEYSENTRY_LONG_TESTS=1 at each. The stores: SQLite, and PostgreSQL itself.
+By default at every 25th point; with KEYSENTRY_LONG_TESTS=1 at each. The stores: SQLite, and PostgreSQL itself.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tests.servers.postgres import Postgres
 from tests.servers.process import ROOT
 
 LONG = bool(os.environ.get("KEYSENTRY_LONG_TESTS"))
-STEP = 1 if LONG else 9
-LEAST = 100 if LONG else 10
+STEP = 1 if LONG else 25
+LEAST = 100 if LONG else 8
 
 
 def tell(url: str, folder: Path, *more: str) -> dict[str, object]:
