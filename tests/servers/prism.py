@@ -14,7 +14,7 @@ the middle is tried without it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,10 @@ def _exports(paths: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def prism(folder: Path, upstream: str) -> Iterator[str]:
-    """The address of a Prism before a server, as long as the context lasts. Its log is in `folder`."""
+def prism(folder: Path, upstream: str, more: Callable[[dict[str, Any]], None] | None = None) -> Iterator[str]:
+    """The address of a Prism before a server, as long as the context lasts. Its log is in `folder`. `more` adds to the
+    description.
+    """
     if not SLICE.exists():
         pytest.skip(f"{SLICE} is not there: Microsoft's description of Graph, which answers are held to")
     description = json.loads(SLICE.read_text())
@@ -90,6 +92,8 @@ def prism(folder: Path, upstream: str) -> Iterator[str]:
     paths |= _missing()
     paths |= {path.removesuffix("()"): paths[path] for path in list(paths) if path.endswith("/delta()")}
     paths |= _exports(paths)
+    if more is not None:
+        more(description)
     file = folder / "graph.json"
     file.write_text(json.dumps(description))
     port = free_port()
