@@ -13,7 +13,6 @@ Limits. Literals shorter than `LEAST` bytes are not seen inside base64: their sh
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -41,6 +40,8 @@ _ASSIGNED = ("password", "passwd", "secret", "api_key", "apikey", "access_key", 
 
 def base64_shapes(literal: bytes) -> list[bytes]:
     """The characters that a literal surely gives in base64, for each of the three ways that it can lie in a group."""
+    import base64  # only who compiles rules needs it
+
     shapes = []
     for lead in range(3):
         first = -(-8 * lead // 6)

@@ -46,6 +46,7 @@ class Lister:
 
     def __init__(self, target: str, options: FileOptions) -> None:
         self.target = target
+        self.asked = False
         self._options = options
         self._pipe, answers = os.pipe()
         # An interrupt between the fork and the child's own handler would unwind the parent's calls in the child; one
@@ -68,6 +69,7 @@ class Lister:
 
     def folders(self) -> Iterator[Folder | Skipped]:
         """What `keysentry.scan.walk.folders` gives for the target. Can be asked once."""
+        self.asked = True
         given = 0
         while message := receive(self._pipe):
             for one in marshal.loads(message):  # noqa: S302  from our own child, through a pipe that only it has

@@ -11,6 +11,7 @@ import signal
 import threading
 
 _SIZE = 8
+_AT_ONCE = 1 << 20
 
 
 def can_fork() -> bool:
@@ -24,10 +25,15 @@ def deaf() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def end(pid: int) -> None:
-    """End a child, and wait until it has."""
+def kill(pid: int) -> None:
+    """Tell a child to end, at once."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def end(pid: int) -> None:
+    """End a child, and wait until it has."""
+    kill(pid)
     os.waitpid(pid, 0)
 
 
@@ -47,7 +53,7 @@ def receive(descriptor: int) -> bytes | None:
 def _exactly(descriptor: int, count: int) -> bytes | None:
     content = b""
     while len(content) < count:
-        part = os.read(descriptor, count - len(content))
+        part = os.read(descriptor, min(count - len(content), _AT_ONCE))
         if not part:
             return None
         content += part

@@ -8,8 +8,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
 
 T = TypeVar("T")
 Task = Callable[[], T]
@@ -52,12 +54,14 @@ class Pool:
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
-        self._queue: SimpleQueue[_Slot[object] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._closed = False
 
     def _start(self) -> None:
         if not self._threads:
+            from queue import SimpleQueue  # most scans of one file, and those by processes, need no threads
+
+            self._queue: SimpleQueue[_Slot[object] | None] = SimpleQueue()
             for _ in range(self._jobs):
                 thread = threading.Thread(target=self._work, name="keysentry-scan", daemon=True)
                 thread.start()

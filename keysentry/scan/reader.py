@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from keysentry.scan.exports import Export
 
 ARENA = 2 << 20
-NEAR = 1 << 18
-"""How much of a buffer is filled where the same thread scans it next: it is still in the processor's own cache then."""
 LARGE = 1 << 20
 """A file of this size or more is scanned in pieces, by several workers."""
 DAY_MOST = ARENA - 1
@@ -89,18 +87,15 @@ class Reader:
         self._max_size = max_size
         self._free: deque[Arena] = deque()
 
-    def tasks(
-        self, paths: Iterable[str], base: int, export: Export | None = None, full: int = ARENA
-    ) -> Iterator[Task[Batch]]:
+    def tasks(self, paths: Iterable[str], base: int, export: Export | None = None) -> Iterator[Task[Batch]]:
         """The tasks that scan some files. They are read when the next task is asked for, in the thread that asks.
 
         `base` is how many characters of each path the user named (the rest is the file's own name); `export` is the
-        chat export that the files belong to, if any; `full` is with how many bytes an arena is given away.
+        chat export that the files belong to, if any.
         """
         arena = self._new()
         for path in paths:
-            crowded = arena.used >= full or len(arena.paths) + len(arena.aside) >= MOST
-            if crowded or not self._read(arena, path, export):
+            if len(arena.paths) + len(arena.aside) >= MOST or not self._read(arena, path, export):
                 yield partial(self._scan, arena, base, export)
                 arena = self._new()
                 self._read(arena, path, export)

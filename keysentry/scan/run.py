@@ -24,7 +24,7 @@ from keysentry.scan.findings import FindingMaker
 from keysentry.scan.options import FileOptions, OnProgress, Progress
 from keysentry.scan.pipes import can_fork
 from keysentry.scan.pool import Pool
-from keysentry.scan.reader import NEAR, Batch, Deferred, Reader
+from keysentry.scan.reader import Batch, Deferred, Reader
 from keysentry.scan.walk import Folder, spread, walk
 
 if TYPE_CHECKING:
@@ -126,9 +126,8 @@ class Scan:
     def _walk(self, target: str) -> Iterator[str | Folder | Skipped]:
         """What is below a target; what a lister has begun to list is taken from it, once."""
         lister = self._lister
-        if lister is None or lister.target != target:
+        if lister is None or lister.target != target or lister.asked:
             return walk(target, self._options)
-        self._lister = None
         return spread(lister.folders())
 
     def _forked(self, files: Iterator[str], reader: Reader, base: int, export: Export | None) -> Iterator[Batch]:
@@ -256,7 +255,7 @@ def _batch(reader: Reader, base: int, export: Export | None, paths: list[str]) -
     """Scan some files, in the calling thread."""
     outcomes: list[Outcome | Deferred] = []
     files = size = 0
-    for task in reader.tasks(paths, base, export, NEAR):
+    for task in reader.tasks(paths, base, export):
         batch = task()
         outcomes += batch.outcomes
         files += batch.files

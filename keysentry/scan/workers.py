@@ -25,7 +25,7 @@ from keysentry.extraction.sniff import Kind
 from keysentry.model.finding import Skipped
 from keysentry.model.sensitive import Sensitive
 from keysentry.scan.document import Outcome
-from keysentry.scan.pipes import deaf, end, receive, send, whole
+from keysentry.scan.pipes import deaf, end, kill, receive, send, whole
 from keysentry.scan.reader import Batch, Deferred
 
 if TYPE_CHECKING:
@@ -201,6 +201,8 @@ class Workers:
 
     def close(self) -> None:
         """End the workers."""
+        for worker in self._workers:
+            kill(worker.pid)  # all of them first, so that they go at the same time
         for worker in self._workers:
             worker.end()
         self._workers.clear()

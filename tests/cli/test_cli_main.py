@@ -89,3 +89,24 @@ def test_a_full_disk_is_one_line():
         )
     assert done.returncode == 2
     assert done.stderr == "keysentry: No space left on device\n"
+
+
+def test_what_the_command_line_does_without_is_there_for_others():
+    """msgspec is imported without `typing_extensions`; whoever imports it later gets it, and msgspec stays whole."""
+    code = """
+import sys
+from keysentry.cli import _import_msgspec
+assert "msgspec" not in sys.modules
+_import_msgspec()
+assert "msgspec" in sys.modules and "typing_extensions" not in sys.modules
+import sqlalchemy
+import typing_extensions
+assert typing_extensions.TypedDict and sys.modules["typing_extensions"] is typing_extensions
+from typing import Annotated
+import msgspec
+class One(msgspec.Struct):
+    number: Annotated[int, msgspec.Meta(ge=1)]
+assert msgspec.json.decode(b'{"number": 2}', type=One).number == 2
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

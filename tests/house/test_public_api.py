@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import types
+from pathlib import Path
+
+import pytest
 
 import keysentry
 
@@ -24,6 +28,25 @@ def test_all_is_what_can_be_imported() -> None:
     assert public <= set(keysentry.__all__), public - set(keysentry.__all__)
 
 
+def test_type_checkers_are_told_the_same_names_from_the_same_modules() -> None:
+    tree = ast.parse(Path(keysentry.__file__).read_text(encoding="utf-8"))
+    told = {
+        alias.name: node.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert told == keysentry._HOMES
+    assert told.keys() | {"__version__"} == set(keysentry.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Scaner'"):
+        _ = keysentry.Scaner
+
+
 def test_dir_offers_every_name() -> None:
     assert set(keysentry.__all__) <= set(dir(keysentry))
 
@@ -41,6 +64,7 @@ def test_importing_the_package_stays_cheap() -> None:
         "csv",
         "stdnum",
         "hyperscan",
+        "msgspec",
         "sqlalchemy",
         "asyncio",
     }

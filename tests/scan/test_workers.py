@@ -55,11 +55,25 @@ def test_processes_find_what_one_thread_finds(tree: Path) -> None:
     assert together["summary"]["files"] == alone["summary"]["files"] >= FILES + 3
 
 
+def test_names_that_are_not_utf8_are_scanned_with_the_others(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    for number in range(600):
+        name = f"{tmp_path}/f{number}\udcff" if number % 50 == 0 else f"{tmp_path}/f{number}"
+        text = f"KEY={forge('ghp_{base62:30}{crc32-base62:6}', rng)}\n" if number % 100 == 0 else "nothing\n"
+        Path(name).write_text(text)
+    done = scan(str(tmp_path), "--jobs", "2")
+    assert "Traceback" not in done.stderr
+    report = json.loads(done.stdout)
+    assert len(report["findings"]) == 6
+    assert report["summary"]["files"] == 600
+
+
 DYING = """
 import os, signal
 from keysentry.scan.document import Outcome
 from keysentry.scan.reader import Batch
-from keysentry.scan.workers import Workers, can_fork
+from keysentry.scan.pipes import can_fork
+from keysentry.scan.workers import Workers
 
 def work(paths):
     if "bad" in paths:
