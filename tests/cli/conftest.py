@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from keysentry import installation
 from keysentry.rules.forge import forge
 
 PACK = """
@@ -39,6 +40,7 @@ def own_installation(tmp_path_factory, monkeypatch):
     """Nothing of the user's own installation is read or written."""
     monkeypatch.setenv("KEYSENTRY_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("KEYSENTRY_KEY", "the key of the tests, not of anybody")
+    installation.key.cache_clear()  # another test of this process may have asked for it before
 
 
 @pytest.fixture
